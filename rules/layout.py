@@ -1,0 +1,138 @@
+"""The private folder that a server works in: what it may write to is there, the rest links to
+shared folders that nobody may change.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tritonbuild.rule import Folder, Problem, ToolContext
+
+from .diagnose import ServerError
+
+ENVIRONMENT_KEY = "EXECUTION_ENV_PATH"
+"""The parameter in config.pbtxt that names a model's Python environment."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    root: Path
+    distribution: Path
+    environments: tuple[Path, ...]
+    """Folders with `bin/python3` and its libraries in `lib`."""
+    variables: Mapping[str, str]
+    """The process environment of the server."""
+
+    @property
+    def server(self) -> Path:
+        return self.distribution / "bin" / "tritonserver"
+
+    @property
+    def stub(self) -> Path:
+        return self.backends / "python" / "triton_python_backend_stub"
+
+    @property
+    def backends(self) -> Path:
+        return self.root / "backends"
+
+    @property
+    def repository(self) -> Path:
+        return self.root / "models"
+
+
+def lay_out(ctx: ToolContext, root: Path) -> Layout:
+    """Makes the folder from a tool's inputs and parameters as `served` gives them."""
+    distribution = ctx.path("distribution")
+    environments, variables = _environments(ctx, root, distribution)
+    layout = Layout(root, distribution, environments, variables)
+    layout.backends.mkdir()
+    for folder in (distribution / "backends").iterdir():
+        (layout.backends / folder.name).symlink_to(folder)
+    for name in _names(ctx, "backends"):
+        (layout.backends / name).unlink(missing_ok=True)
+        (layout.backends / name).symlink_to(ctx.path(f"backends/{name}"))
+    if layout.stub.exists():  # the server changes the mode of a stub that does not start
+        shared = layout.stub.parent.readlink()
+        layout.stub.parent.unlink()
+        shutil.copytree(shared, layout.stub.parent, symlinks=True, copy_function=_copy)
+    layout.repository.mkdir()
+    for name in _names(ctx, "models"):
+        _mirror(ctx.path(f"models/{name}"), layout.repository / name)
+    for model, name in ctx.parameters["environments"].items():
+        _use_environment(layout.repository / model, ctx.path(f"environments/{name}"))
+    return layout
+
+
+def _environments(
+    ctx: ToolContext, root: Path, distribution: Path
+) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """Their folders, and the environment variables of the server."""
+    names = [f"environments/{name}" for name in _names(ctx, "environments")]
+    default = ["environment"] if ctx.inputs.get("environment") else []
+    folders = tuple(ctx.path(name) for name in default + names)
+    programs = [ctx.path(name) / "bin" for name in default]
+    for name in ("home", "tmp"):
+        (root / name).mkdir(parents=True)
+    return folders, {
+        "PATH": ":".join(map(str, [*programs, "/usr/bin", "/bin"])),
+        "LD_LIBRARY_PATH": ":".join(
+            map(str, [distribution / "lib", *(f / "lib" for f in folders)])
+        ),
+        "HOME": str(root / "home"),
+        "TMPDIR": str(root / "tmp"),
+        "LANG": "C.UTF-8",
+    }
+
+
+def _names(ctx: ToolContext, path: str) -> list[str]:
+    folder = ctx.inputs.get(path)
+    return sorted(folder.entries) if isinstance(folder, Folder) else []
+
+
+def _mirror(source: Path, target: Path) -> None:
+    """A folder of one's own with links to another's files: a model may write beside them."""
+    target.mkdir()
+    for entry in os.scandir(source):
+        if entry.is_symlink():
+            (target / entry.name).symlink_to(os.readlink(entry))
+        elif entry.is_dir():
+            _mirror(Path(entry), target / entry.name)
+        else:
+            (target / entry.name).symlink_to(entry)
+
+
+def _copy(source: str, target: str) -> str:
+    """A file that may be changed, executable if it was."""
+    shutil.copyfile(source, target)
+    os.chmod(target, os.stat(source).st_mode | 0o600)
+    return target
+
+
+def _use_environment(model: Path, environment: Path) -> None:
+    """Rewrites a model's config so that it runs in its own environment."""
+    from google.protobuf import text_format
+
+    from .model_config import empty
+
+    file = model / "config.pbtxt"
+    config: Any = empty()
+    try:
+        text_format.Parse(file.read_text() if file.exists() else "", config)
+    except text_format.ParseError as error:
+        raise ServerError(Problem(f"{model.name}/config.pbtxt: {error}")) from None
+    if ENVIRONMENT_KEY in config.parameters:
+        raise ServerError(
+            Problem(
+                f"{model.name}/config.pbtxt has {ENVIRONMENT_KEY} and the model has requirements",
+                "one of the two",
+                "take the parameter away, and the build makes the environment",
+            )
+        )
+    config.parameters[ENVIRONMENT_KEY].string_value = str(environment)
+    file.unlink(missing_ok=True)
+    file.write_text(text_format.MessageToString(config))

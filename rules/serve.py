@@ -1,0 +1,57 @@
+"""What `tritonbuild run` starts: a server on the standard ports, until it is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from tritonbuild.rule import Context, RunInfo, ToolContext, tool
+
+from .distribution import DistributionInfo
+from .servable import ModelInfo
+from .served import served
+
+PORTS = {"http_port": 8000, "grpc_port": 8001, "metrics_port": 8002}
+"""Triton's own."""
+INTERVAL = 0.2
+"""Seconds between looks at the server and its log."""
+
+
+def serve_info(
+    ctx: Context[Any], distribution: DistributionInfo, models: Iterable[ModelInfo]
+) -> RunInfo:
+    """Provider: these models, served by a distribution."""
+    inputs, parameters = served(ctx, distribution, models)
+    return ctx.interactive(serve, parameters=parameters | PORTS, inputs=inputs)
+
+
+@tool("serve", version=1)
+def serve(ctx: ToolContext) -> int:
+    """Serves until the build is cancelled or the server ends; its log is shown as it comes."""
+    from .layout import lay_out
+    from .ports import LOOPBACK, Ports
+    from .server import server
+
+    chosen = Ports(*(ctx.parameters[name] for name in PORTS))
+    log = ctx.scratch / "server.log"
+    layout = lay_out(ctx, ctx.scratch / "server")
+    with server(ctx, layout, log, timeout=float("inf"), fixed=chosen) as running:
+        for model in running.models():
+            state = model.get("state") or "not loaded"
+            ctx.log.write(f"{model['name']} version {model.get('version', '?')}: {state}\n")
+        ctx.log.write(f"HTTP     http://{LOOPBACK}:{chosen.http}\n")
+        ctx.log.write(f"gRPC     {LOOPBACK}:{chosen.grpc}\n")
+        ctx.log.write(f"metrics  http://{LOOPBACK}:{chosen.metrics}/metrics\n")
+        ctx.log.flush()
+        with log.open(errors="replace") as said:
+            while not ctx.cancelled:
+                if text := said.read():
+                    ctx.log.write(text)
+                    ctx.log.flush()
+                elif running.gone:
+                    ctx.log.write(f"{running.gone}\n")
+                    return 1
+                else:
+                    time.sleep(INTERVAL)
+    return 0

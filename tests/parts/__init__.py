@@ -1,0 +1,1 @@
+"""Real parts that tests start: servers and tools got from package registries."""

@@ -1,0 +1,40 @@
+"""Files and folders that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """A path in the folder for a file to be renamed away; what is left there is removed."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replaces the file at once, whatever the umask."""
+    with temporary_file(path.parent) as temporary:
+        temporary.write_bytes(content)
+        temporary.chmod(mode)
+        temporary.rename(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a file or a folder, read-only folders in it too."""
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, _ in os.walk(path):
+            os.chmod(folder, 0o700)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,298 @@
+"""Builds targets, and verifies them if asked: plans what patterns mean, runs the actions, puts
+outputs in their place, and reports how each target ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tritonbuild import outputs, snapshot
+from tritonbuild.action import ActionId, Output, Source
+from tritonbuild.analysis import Target
+from tritonbuild.errors import (
+    ActionError,
+    EnvironmentFailure,
+    ExitCode,
+    Interrupted,
+    Problem,
+    TritonbuildError,
+)
+from tritonbuild.events import Metrics, Note, OutputFile, Started, Status, TargetEnded, to_json
+from tritonbuild.label import Label, Pattern
+from tritonbuild.manifest import Declaration
+from tritonbuild.merkle import Entry, File
+from tritonbuild.outputs import Outputs
+from tritonbuild.plan import Plan
+from tritonbuild.rule import Dep, Files, TestInfo
+from tritonbuild.scheduler import DONE, Job, State, find_output
+from tritonbuild.session import Session, jobs_of
+
+LOG_SHOWN = 4000
+"""Characters of a verification's log that its failure shows."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the flags say."""
+
+    test: bool = False
+    jobs: int = 0
+    """At once; 0: one a core."""
+    keep_going: bool = False
+    locked: bool = False
+    dry_run: bool = False
+    wait: bool = True
+    rules: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """Of verifications."""
+    filter: str = ""
+    """A part of verifications' labels."""
+    reuse_tests: bool = True
+
+
+@dataclass
+class Report:
+    """How a build ended."""
+
+    targets: list[TargetEnded] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    exit_code: ExitCode = ExitCode.OK
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Report:
+    """Raises TritonbuildError where nothing could be built at all."""
+    begun = time.monotonic()
+    chosen = choose(session, patterns, options)
+    plan = session.plan(chosen, locked=options.locked)
+    chosen = [label for label in chosen if _selected(plan.targets[label], options)]
+    build = Build(session, plan, chosen, options)
+    try:
+        build.run()
+    finally:
+        build.report.metrics.wall_s = round(time.monotonic() - begun, 3)
+    return build.report
+
+
+def choose(session: Session, patterns: Sequence[Pattern], options: Options) -> list[Label]:
+    """The targets that patterns mean; with `test`, a target that is named by its own label brings
+    the verifications of its package that verify it."""
+    declarations = session.graph.expand(patterns)
+    chosen = {d.label for d in declarations if _matches(d, options)}
+    if options.test:
+        for label in [p for p in patterns if p.is_label]:
+            package = session.manifests.package(label.package)
+            others = package.declarations.values() if package else ()
+            named = Label(label.package, label.name or "")
+            chosen |= {
+                d.label for d in others if _verifies(session, d, named) and _matches(d, options)
+            }
+    return sorted(chosen)
+
+
+def _matches(declaration: Declaration, options: Options) -> bool:
+    if options.rules and declaration.rule.table not in options.rules:
+        return False
+    return not options.tags or bool(set(options.tags) & set(declaration.attributes.tags))
+
+
+def _verifies(session: Session, declaration: Declaration, named: Label) -> bool:
+    if TestInfo not in declaration.rule.provides:
+        return False
+    session.graph.require([declaration.label])
+    resolved = session.graph.resolved[declaration.label]
+    target = getattr(declaration.attributes, "target", None)
+    return isinstance(target, Dep) and named in resolved[target]
+
+
+def _selected(target: Target, options: Options) -> bool:
+    """Whether a verification is of the kinds and names that are asked for."""
+    info = target.get(TestInfo)
+    if info is None or not options.test:
+        return True
+    if options.kinds and info.kind not in options.kinds:
+        return False
+    return options.filter in str(target.label)
+
+
+class Build:
+    """One build on its way."""
+
+    def __init__(self, session: Session, plan: Plan, chosen: Sequence[Label], options: Options):
+        self.report = Report()
+        self._session = session
+        self._plan = plan
+        self._options = options
+        self._jobs = jobs_of(plan)
+        self._outputs = Outputs(session.root, session.blobs, session.sources, session.state)
+        self._wanted: dict[Label, set[ActionId]] = {
+            label: plan.wanted(plan.targets[label], test=options.test) for label in chosen
+        }
+        self._open = dict(self._wanted)
+        """Chosen targets that have not ended yet."""
+
+    def run(self) -> None:
+        wanted = {id for ids in self._wanted.values() for id in ids}
+        needed = self._below(wanted)
+        self.report.metrics.actions = len(needed)
+        self._session.listener(Started(len(self._wanted), len(needed)))
+        if self._options.dry_run:
+            for id in sorted(needed):
+                self._session.listener(Note(f"would run, unless cached: {id}"))
+            return
+        scheduler = self._session.scheduler(
+            self._jobs,
+            slots=self._options.jobs,
+            keep_going=self._options.keep_going,
+            reuse_tests=self._options.reuse_tests,
+        )
+        with (
+            self._session.cache.in_use(),
+            outputs.locked(self._session.root, wait=self._options.wait),
+        ):
+            try:
+                self._settle()
+                scheduler.run(wanted, self._ended)
+            finally:
+                self._count(needed)
+        self.report.exit_code = self._exit_code()
+
+    def _below(self, wanted: set[ActionId]) -> set[ActionId]:
+        needed: set[ActionId] = set()
+        queue = list(wanted)
+        while queue:
+            id = queue.pop()
+            if id not in needed:
+                needed.add(id)
+                queue.extend(self._jobs[id].action.dependencies)
+        return needed
+
+    def _ended(self, job: Job) -> None:
+        """An action ended: its failure is reported, and targets that waited for it end."""
+        if job.error is not None:
+            declaration = self._plan.targets[job.action.id.label].declaration
+            place = declaration.problem("")
+            self.report.problems.extend(
+                problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
+                for problem in job.error.problems
+            )
+            if job.action.id.label not in self._wanted:
+                self._report(
+                    TargetEnded(str(declaration.label), declaration.rule.table, Status.FAILED)
+                )
+        self._settle()
+
+    def _settle(self) -> None:
+        """Ends every open target whose actions have all ended."""
+        over = (State.BUILT, State.CACHED, State.FAILED, State.SKIPPED)
+        for label, ids in list(self._open.items()):
+            if all(self._jobs[id].state in over for id in ids):
+                del self._open[label]
+                self._end(self._plan.targets[label], [self._jobs[id] for id in ids])
+
+    def _end(self, target: Target, jobs: list[Job]) -> None:
+        placed: tuple[OutputFile, ...] = ()
+        status = self._status(target, jobs)
+        if all(job.state in DONE for job in jobs) and not self._only_inputs(target):
+            try:
+                placed = self._outputs.place(target.label, self._entries(target))
+            except TritonbuildError as error:
+                self.report.problems.extend(p.at(label=str(target.label)) for p in error.problems)
+                status = Status.FAILED
+        self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, placed))
+
+    def _only_inputs(self, target: Target) -> bool:
+        """Whether just what a verification needs was built, not the verification."""
+        return target.get(TestInfo) is not None and not self._options.test
+
+    def _status(self, target: Target, jobs: list[Job]) -> Status:
+        states = {job.state for job in jobs}
+        info = target.get(TestInfo) if self._options.test else None
+        if State.FAILED in states:
+            error = next(job.error for job in jobs if job.state is State.FAILED)
+            cannot = info is not None and isinstance(error, EnvironmentFailure)
+            return Status.UNAVAILABLE if cannot else Status.FAILED
+        if State.SKIPPED in states:
+            return Status.SKIPPED
+        if info is not None:
+            verdict = self._jobs[info.action].result
+            if verdict.exit_code == 0:
+                return Status.PASSED
+            log = self._session.cache.read(verdict.log).decode(errors="replace").strip()
+            found = log[-LOG_SHOWN:] or f"exit code {verdict.exit_code}"
+            self.report.problems.append(target.declaration.problem(found))
+            return Status.FAILED
+        own = [job for id, job in self._jobs.items() if id.label == target.label]
+        return Status.BUILT if any(job.state is State.BUILT for job in own) else Status.CACHED
+
+    def _entries(self, target: Target) -> dict[str, Entry]:
+        files = target.get(Files)
+        entries: dict[str, Entry] = {}
+        for path, artifact in (files.entries if files else {}).items():
+            match artifact:
+                case Output(action, output):
+                    entries[path] = find_output(self._jobs[action], output)
+                case Source(source):
+                    entries[path] = self._session.sources.entry(source)
+                case _:
+                    entries[path] = File(self._session.cache.put(artifact.content))
+        return entries
+
+    def _report(self, target: TargetEnded) -> None:
+        self.report.targets.append(target)
+        self._session.listener(target)
+
+    def _count(self, needed: set[ActionId]) -> None:
+        states = [self._jobs[id].state for id in needed]
+        self.report.metrics.executed = sum(s in (State.BUILT, State.FAILED) for s in states)
+        self.report.metrics.cached = states.count(State.CACHED)
+        self.report.metrics.bytes_hashed = self._session.sources.bytes_hashed
+
+    def _exit_code(self) -> ExitCode:
+        """A build failure outranks a test failure."""
+        errors = [job.error for job in self._jobs.values() if job.error is not None]
+        tests = {
+            target.label
+            for target in self._plan.targets.values()
+            if self._options.test
+            and target.get(TestInfo) is not None
+            and target.label in self._wanted
+        }
+        verdicts = [t.status for t in self.report.targets if Label.parse(t.label) in tests]
+        broken = [t for t in self.report.targets if Label.parse(t.label) not in tests]
+        failures = [e for e in errors if not isinstance(e, EnvironmentFailure)]
+        if any(isinstance(error, Interrupted) for error in errors):
+            return ExitCode.INTERRUPTED
+        if failures:
+            return failures[0].exit_code
+        if any(target.status is Status.FAILED for target in broken):
+            return errors[0].exit_code if errors else ActionError.exit_code
+        if Status.FAILED in verdicts:
+            return ExitCode.TEST_FAILED
+        if self._options.test and Status.PASSED not in verdicts:
+            return ExitCode.NO_TESTS
+        return ExitCode.OK
+
+
+def remember(session: Session, folder: Path, request: Sequence[str], report: Report) -> None:
+    """Keeps a successful build, so that the same request can be answered from `stat` alone."""
+    if report.exit_code is not ExitCode.OK:
+        return
+    placed: dict[str, list[int]] = {}
+    for target in report.targets:
+        if target.outputs:
+            placed |= Outputs(session.root, session.blobs, session.sources, session.state).placed(
+                Label.parse(target.label)
+            )
+    events = [
+        replace(target, status=Status.CACHED) if target.status is Status.BUILT else target
+        for target in report.targets
+    ]
+    snapshot.save(
+        folder, request, session.root, session.workspace.seen, placed,
+        [dict(to_json(event) or {}) for event in events], report.metrics.actions,
+    )  # fmt: skip

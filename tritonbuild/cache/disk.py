@@ -1,0 +1,141 @@
+"""The cache as a folder, shared by workspaces and by builds that run at the same time.
+
+blobs/ab/abcd…    content, read-only, its modification time set to one fixed moment: a write
+                  to it afterwards shows in a single `stat`
+actions/ab/abcd…  a result: 32 bytes SHA-256 of the rest, then an encoded ActionResult
+trees/abcd…       folders ready to use (see trees.py)
+tmp/              what is not finished; everything enters the cache by rename
+lock              held shared by builds, alone by garbage collection
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tritonbuild.atomic import temporary_file
+from tritonbuild.digest import Digest
+from tritonbuild.errors import EnvironmentFailure, Problem
+from tritonbuild.places import FIXED_MTIME
+
+
+class DiskCache:
+    """A content store and an action cache in one folder."""
+
+    def __init__(self, root: Path, on_corruption: Callable[[str], None] = lambda text: None):
+        self.root = root
+        self.on_corruption = on_corruption
+        """Told when something is found damaged; it has been removed then."""
+        try:
+            for name in ("blobs", "actions", "trees", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFailure(
+                Problem(
+                    f"the cache {root} cannot be used: {error.strerror}",
+                    "a folder that can be written",
+                    "--cache-dir or TRITONBUILD_CACHE_DIR names another",
+                )
+            ) from None
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    def find(self, digest: Digest) -> Path | None:
+        path = self._blob(digest.hash)
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return None
+        if status.st_size == digest.size and status.st_mtime == FIXED_MTIME:
+            return path
+        if Digest.of_file(path) == digest:
+            with suppress(OSError):
+                os.utime(path, (FIXED_MTIME, FIXED_MTIME))
+            return path
+        self.damaged(path, f"blob {digest}")
+        return None
+
+    def read(self, digest: Digest) -> bytes:
+        try:
+            content = self._blob(digest.hash).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(digest) from None
+        if Digest.of_bytes(content) != digest:
+            self.damaged(self._blob(digest.hash), f"blob {digest}")
+            raise KeyError(digest)
+        return content
+
+    def put(self, content: bytes) -> Digest:
+        digest = Digest.of_bytes(content)
+        if self.find(digest) is None:
+            with temporary_file(self.tmp) as temporary:
+                temporary.write_bytes(content)
+                self._enter(temporary, digest)
+        return digest
+
+    def adopt(self, file: Path) -> Digest:
+        digest = Digest.of_file(file)
+        if self.find(digest) is not None:
+            file.unlink()
+            return digest
+        try:
+            self._enter(file, digest)
+        except OSError:
+            with temporary_file(self.tmp) as temporary:  # from another file system
+                shutil.copyfile(file, temporary)
+                self._enter(temporary, digest)
+            file.unlink()
+        return digest
+
+    def get_result(self, key: Digest) -> bytes | None:
+        path = self._action(key.hash)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        checksum, encoded = content[:32], content[32:]
+        if hashlib.sha256(encoded).digest() != checksum:
+            self.damaged(path, f"result of action {key.hash}")
+            return None
+        with suppress(OSError):
+            os.utime(path)  # last use, for garbage collection
+        return encoded
+
+    def put_result(self, key: Digest, encoded: bytes) -> None:
+        path = self._action(key.hash)
+        path.parent.mkdir(exist_ok=True)
+        with temporary_file(self.tmp) as temporary:
+            temporary.write_bytes(hashlib.sha256(encoded).digest() + encoded)
+            temporary.rename(path)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keeps garbage collection away while a build runs."""
+        with (self.root / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+
+    def _enter(self, file: Path, digest: Digest) -> None:
+        file.chmod(0o444)
+        os.utime(file, (FIXED_MTIME, FIXED_MTIME))
+        path = self._blob(digest.hash)
+        path.parent.mkdir(exist_ok=True)
+        file.rename(path)
+
+    def _blob(self, name: str) -> Path:
+        return self.root / "blobs" / name[:2] / name
+
+    def _action(self, name: str) -> Path:
+        return self.root / "actions" / name[:2] / name
+
+    def damaged(self, path: Path, what: str) -> None:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        self.on_corruption(f"{what} in the cache was damaged; it is removed and made again")

@@ -1,0 +1,118 @@
+"""What a workspace remembers between builds, in one SQLite file that any build may lose: digests
+of files whose `stat` has not changed, why actions last ran, and where outputs were put.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tritonbuild.digest import Digest
+from tritonbuild.workspace import Signature
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, signature TEXT, digest TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS records (
+    kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)
+) STRICT;
+"""
+T = TypeVar("T")
+
+
+class State:
+    """Thread-safe; several builds may have one open. A damaged file is thrown away."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "state.db"
+        self._lock = threading.Lock()
+        self._connection = self._open()
+
+    def digest(self, path: str, signature: Signature) -> Digest | None:
+        """Of a file, if it was hashed when its `stat` was the same."""
+        row = self._do(
+            lambda db: db.execute(
+                "SELECT digest FROM digests WHERE path = ? AND signature = ?",
+                (path, json.dumps(signature)),
+            ).fetchone()
+        )
+        return Digest.parse(row[0]) if row else None
+
+    def remember_digests(self, rows: Iterable[tuple[str, Signature, Digest]]) -> None:
+        values = [(path, json.dumps(signature), str(digest)) for path, signature, digest in rows]
+        self._do(
+            lambda db: db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", values)
+        )
+
+    def digests(self) -> list[tuple[str, Signature, Digest]]:
+        """All that are remembered."""
+        rows = self._do(lambda db: db.execute("SELECT * FROM digests ORDER BY path").fetchall())
+        return [
+            (path, Signature(*json.loads(signature)), Digest.parse(digest))
+            for path, signature, digest in rows
+        ]
+
+    def forget_digest(self, path: str) -> None:
+        self._do(lambda db: db.execute("DELETE FROM digests WHERE path = ?", (path,)))
+
+    def record(self, kind: str, name: str) -> Any:
+        """What was kept under a name; None if nothing."""
+        row = self._do(
+            lambda db: db.execute(
+                "SELECT value FROM records WHERE kind = ? AND name = ?", (kind, name)
+            ).fetchone()
+        )
+        return json.loads(row[0]) if row else None
+
+    def records(self, kind: str, prefix: str) -> dict[str, Any]:
+        """Everything that was kept under names with a prefix, sorted by name."""
+        rows = self._do(
+            lambda db: db.execute(
+                "SELECT name, value FROM records WHERE kind = ? AND substr(name, 1, ?) = ? "
+                "ORDER BY name",
+                (kind, len(prefix), prefix),
+            ).fetchall()
+        )
+        return {name: json.loads(value) for name, value in rows}
+
+    def keep(self, kind: str, name: str, value: Any) -> None:
+        """Replaces what was kept. JSON."""
+        text = json.dumps(value, separators=(",", ":"))
+        self._do(
+            lambda db: db.execute(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (kind, name, text)
+            )
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def _do(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                with self._connection:
+                    return action(self._connection)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                    raise
+                self._connection.close()
+                for suffix in ("", "-wal", "-shm"):
+                    with suppress(FileNotFoundError):
+                        Path(f"{self._path}{suffix}").unlink()
+                self._connection = self._open()
+                with self._connection:
+                    return action(self._connection)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+        with suppress(sqlite3.DatabaseError):  # damaged: seen and mended at the first use
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.executescript(SCHEMA)
+        return connection

@@ -1,0 +1,93 @@
+"""`tritonbuild VERB`. A verb's module is imported when it is called, not before."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from tritonbuild import __version__
+from tritonbuild.cli.settings import default_map
+from tritonbuild.errors import ExitCode, Problem, TritonbuildError
+
+VERBS = {
+    "build": "Build targets.",
+    "test": "Build targets and run the verifications among them.",
+    "run": "Serve a model or a repository here, until Ctrl-C.",
+    "why": "Say why a target's actions last ran.",
+    "lock": "Resolve everything anew and write triton.lock.",
+    "info": "Show where things are; the manifest's JSON Schema.",
+    "clean": "Remove tritonbuild-out.",
+    "cache": "Look after the shared cache.",
+    "doctor": "Check this machine.",
+    "completion": "Print a shell's completion script.",
+}
+HIDDEN = {"tool": "Run a built-in step in the current folder."}
+
+
+class Verbs(click.Group):
+    """Knows every verb's name and sentence without importing it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS and name not in HIDDEN:
+            return None
+        command: click.Command = importlib.import_module(f"tritonbuild.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in VERBS and args[0] not in HIDDEN and args[0][:1] != "-":
+            from tritonbuild.errors import did_you_mean
+
+            ctx.fail(f"there is no verb {args[0]!r}: {did_you_mean(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="VERB [FLAGS] [PATTERN]...",
+)
+@click.version_option(__version__, message="tritonbuild %(version)s")
+def tritonbuild() -> None:
+    """The build system for NVIDIA Triton Inference Server."""
+
+
+def main() -> NoReturn:
+    """The console script. Exit codes are those of `ExitCode`."""
+    try:
+        code = tritonbuild.main(
+            prog_name="tritonbuild", standalone_mode=False, default_map=default_map()
+        )
+        sys.exit(code if isinstance(code, int) else ExitCode.OK)
+    except click.ClickException as error:
+        _end(ExitCode.USAGE, Problem(error.format_message(), remedy=_help(error)))
+    except TritonbuildError as error:
+        _end(error.exit_code, *error.problems)
+    except (click.Abort, KeyboardInterrupt):
+        _end(ExitCode.INTERRUPTED, Problem("interrupted"))
+
+
+def _help(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help" if context else "tritonbuild --help"
+
+
+def _end(code: ExitCode, *problems: Problem) -> NoReturn:
+    """For what goes wrong before a verb has its own listener."""
+    if "--json" in sys.argv:
+        from tritonbuild.cli.display import JsonLines
+        from tritonbuild.events import Finished
+
+        JsonLines()(Finished(code, problems))
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    sys.exit(code)

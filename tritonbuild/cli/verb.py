@@ -1,0 +1,113 @@
+"""What verbs share: common flags, and the way from an outcome to events and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from tritonbuild.cancel import Cancellation
+from tritonbuild.errors import ExitCode, Interrupted, Problem, TritonbuildError
+from tritonbuild.workspace import find_root
+
+if TYPE_CHECKING:
+    from tritonbuild.events import Finished, Listener
+    from tritonbuild.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def flag(name: str, *short: str, **settings: Any) -> Callable[[F], F]:
+    """An option that also reads `TRITONBUILD_…`."""
+    long = name.split("/")[0].removeprefix("--")
+    variable = f"TRITONBUILD_{long.upper().replace('-', '_')}"
+    return click.option(name, *short, envvar=variable, show_default=True, **settings)
+
+
+def common(function: F) -> F:
+    """Flags of every verb that works on a workspace."""
+    for decorate in (
+        flag("--json", "as_json", is_flag=True, help="One JSON object a line on standard output."),
+        flag(
+            "--cache-dir",
+            type=click.Path(file_okay=False),
+            help="The shared cache.",
+            expose_value=False,
+            callback=_use_cache,
+            is_eager=True,
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def _use_cache(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        os.environ["TRITONBUILD_CACHE_DIR"] = os.path.abspath(value)
+
+
+@dataclass
+class Call:
+    """A verb on its way."""
+
+    root: Path
+    listener: Listener
+    cancellation: Cancellation
+
+    @property
+    def package(self) -> str:
+        """The package of the current folder, where relative patterns stand."""
+        below = Path.cwd().resolve().relative_to(self.root).as_posix()
+        return "" if below == "." else below
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        from tritonbuild.session import Session
+
+        with Session(self.root, self.listener, self.cancellation) as session:
+            yield session
+
+
+def call(body: Callable[[Call], Finished], *, as_json: bool, explain: bool = False) -> NoReturn:
+    """Runs a verb's body, tells how it ended, and exits."""
+    from tritonbuild.cli.display import display
+    from tritonbuild.events import Finished
+
+    cancellation = Cancellation()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: _interrupt(cancellation))
+    listener = display(as_json=as_json, explain=explain)
+    try:
+        finished = body(Call(find_root(Path.cwd()), listener, cancellation))
+    except TritonbuildError as error:
+        problems = error.problems or (Problem("interrupted"),)
+        finished = Finished(error.exit_code, problems)
+    except KeyboardInterrupt:
+        finished = Finished(ExitCode.INTERRUPTED, (Problem("interrupted"),))
+    except Exception as error:  # a bug: told as one, with all that a report needs
+        traceback.print_exc()
+        bug = Problem(f"a bug in tritonbuild: {error!r}", remedy="report it, with the lines above")
+        finished = Finished(ExitCode.BUG, (bug,))
+    listener(finished)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if cancellation:
+        os._exit(finished.exit_code)  # without waiting for threads; what they started dies with us
+    sys.exit(finished.exit_code)
+
+
+def _interrupt(cancellation: Cancellation) -> None:
+    """The first signal stops the build in order, the second one at once."""
+    if cancellation:
+        os._exit(Interrupted.exit_code)
+    cancellation.set()
+    if not cancellation.shielded:
+        raise KeyboardInterrupt

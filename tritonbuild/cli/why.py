@@ -1,0 +1,58 @@
+"""`tritonbuild why`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from tritonbuild.cli.complete import complete_pattern
+from tritonbuild.cli.verb import Call, call, common
+
+if TYPE_CHECKING:
+    from tritonbuild.events import Finished
+    from tritonbuild.explain import Story
+
+
+@click.command("why")
+@click.argument("label", shell_complete=complete_pattern)
+@common
+def command(label: str, as_json: bool) -> NoReturn:
+    """Say why each action of a target last ran, and where its result came from."""
+
+    def body(this: Call) -> Finished:
+        from tritonbuild.errors import ExitCode, Problem, UsageError
+        from tritonbuild.events import Finished
+        from tritonbuild.label import Label
+
+        with this.session() as session:
+            target = Label.parse(label, this.package)
+            session.graph.declaration(target)
+            stories = session.diary.stories(target)
+        if not stories:
+            raise UsageError(
+                Problem(f"{target} was not built here yet", remedy=f"tritonbuild build {target}")
+            )
+        for story in stories:
+            if as_json:
+                click.echo(json.dumps({"event": "why", "label": str(target), **asdict(story)}))
+            else:
+                _tell(story)
+        return Finished(ExitCode.OK)
+
+    call(body, as_json=as_json)
+
+
+def _tell(story: Story) -> None:
+    if story.ran is None:
+        click.echo(f"{story.action}: its result was in the cache already; it never ran here")
+    else:
+        when = datetime.fromtimestamp(story.ran).astimezone().isoformat(" ", "seconds")
+        click.echo(f"{story.action}: ran on {when}")
+    for reason in story.reasons:
+        click.echo(f"    {reason}")
+    if story.status == "cached":
+        click.echo(f"    since then nothing changed; the result is cached as {story.key[:12]}")

@@ -1,0 +1,136 @@
+"""What can go wrong, told the same way everywhere: where, what was found, what was expected,
+and the remedy; and the exit code that says which kind of failure it was.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+
+class ExitCode(IntEnum):
+    """Exit codes, as Bazel's."""
+
+    OK = 0
+    BUILD_FAILED = 1
+    USAGE = 2
+    TEST_FAILED = 3
+    NO_TESTS = 4
+    ANALYSIS_FAILED = 7
+    INTERRUPTED = 8
+    LOCKED = 9
+    ENVIRONMENT = 36
+    BUG = 37
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    found: str
+    expected: str = ""
+    remedy: str = ""
+    label: str = ""
+    file: str = ""
+    """Relative to the workspace root."""
+    line: int | None = None
+    key: str = ""
+    """Dotted path in the manifest, such as `models.densenet.config.max_batch_size`."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        where = ": ".join(part for part in (place, self.label, self.key) if part)
+        text = f"{where}: {self.found}" if where else self.found
+        if self.expected:
+            text += f"\n  expected: {self.expected}"
+        if self.remedy:
+            text += f"\n  remedy:   {self.remedy}"
+        return text
+
+    def at(self, **where: Any) -> Problem:
+        """This problem with the places filled in that it does not name itself."""
+        missing = {
+            name: value for name, value in where.items() if value and not getattr(self, name)
+        }
+        return replace(self, **missing)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class TritonbuildError(Exception):
+    """Ends a build, or one target of it, with every problem that was found."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, *problems: Problem | str, exit_code: ExitCode | None = None, **where: Any):
+        self.problems = tuple(
+            (Problem(problem) if isinstance(problem, str) else problem).at(**where)
+            for problem in problems
+        )
+        if exit_code is not None:
+            self.exit_code = exit_code
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class UsageError(TritonbuildError):
+    """The command line, the lock or a manifest is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class AnalysisError(TritonbuildError):
+    """The manifests contradict each other, or a query has no answer."""
+
+    exit_code = ExitCode.ANALYSIS_FAILED
+
+
+class ActionError(TritonbuildError):
+    """A step of the build failed."""
+
+    exit_code = ExitCode.BUILD_FAILED
+
+
+class EnvironmentFailure(TritonbuildError):
+    """This machine lacks something that the build needs."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class OutputsLocked(TritonbuildError):
+    """Another build holds the output tree."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class Interrupted(TritonbuildError):
+    """Ctrl-C, or a signal like it."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def of_os_error(error: OSError) -> TritonbuildError:
+    """What the operating system refused: a failure of this machine (a full disk) or of a step."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    place = f" ({error.filename})" if error.filename else ""
+    problem = Problem(
+        f"{error.strerror or error}{place}",
+        remedy="free space, or name another folder with --cache-dir" if full else "",
+    )
+    return EnvironmentFailure(problem) if full else ActionError(problem)
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """A remedy that names the nearest of the options, or lists them all."""
+    known = sorted(set(options))
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"one of: {', '.join(known)}" if known else ""

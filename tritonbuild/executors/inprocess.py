@@ -1,0 +1,234 @@
+"""Runs tools as functions of this process."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from tritonbuild.action import WORK, ToolCall
+from tritonbuild.atomic import remove_tree
+from tritonbuild.cache import Blobs, ContentStore, Result
+from tritonbuild.cache.trees import Missing, Trees, materialise, point
+from tritonbuild.cancel import Cancellation
+from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
+from tritonbuild.executors import Execution, Work
+from tritonbuild.executors.process import Process, Spec, start
+from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of
+
+Progress = Callable[[int, int], None]
+
+
+class InProcess:
+    """An executor for tools."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        blobs: Blobs,
+        trees: Trees,
+        tmp: Path,
+        cancellation: Cancellation,
+    ):
+        self._store = store
+        self._blobs = blobs
+        self._trees = trees
+        self._tmp = tmp
+        self._cancellation = cancellation
+
+    def execute(self, work: Work) -> Execution:
+        with tempfile.NamedTemporaryFile("w", dir=self._tmp, delete=False) as log:
+            path = Path(log.name)
+            try:
+                result = self.run(work, log)
+                log.flush()
+                return Execution(replace(result, log=self._store.adopt(path)))
+            finally:
+                path.unlink(missing_ok=True)
+
+    def run(self, work: Work, log: IO[str]) -> Result:
+        """Runs a tool, its log going where it is told."""
+        call = work.action.step
+        inputs = work.encoded.root.get(WORK)
+        assert isinstance(call, ToolCall)
+        assert isinstance(inputs, Folder)
+        assert work.tool is not None
+        for content in work.encoded.literals:
+            self._store.put(content)
+        folder = Path(tempfile.mkdtemp(dir=self._tmp))
+        parts = (self._store, self._blobs, self._trees, self._cancellation)
+        context = Context(call.parameters, inputs, log, folder, *parts)
+        try:
+            exit_code = work.tool(context)
+            if self._cancellation:
+                raise Interrupted()
+            return Result(context.outputs(work), exit_code)
+        except Missing as error:
+            raise ActionError(f"content {error.digest} is not on this machine any more") from None
+        except TritonbuildError:
+            if self._cancellation:
+                raise Interrupted() from None
+            raise
+        except OSError as error:
+            raise of_os_error(error) from error
+        finally:
+            context.close()
+            remove_tree(folder)
+
+
+class Context:
+    """Implements tools.ToolContext."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        inputs: Folder,
+        log: IO[str],
+        folder: Path,
+        store: ContentStore,
+        blobs: Blobs,
+        trees: Trees,
+        cancellation: Cancellation,
+    ):
+        self.parameters = parameters
+        self.inputs = inputs
+        self.log = log
+        self._folder = folder
+        self._store = store
+        self._blobs = blobs
+        self._trees = trees
+        self._cancellation = cancellation
+        self._written: dict[str, Entry] = {}
+        self._paths: dict[str, Path] = {}
+        self._processes: list[Process] = []
+
+    @property
+    def scratch(self) -> Path:
+        path = self._folder / "scratch"
+        path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(self._cancellation)
+
+    def progress(self, done: int, total: int) -> None:
+        """Not shown yet by this executor's displays."""
+
+    def read(self, path: str) -> bytes:
+        file = self._file(path)
+        try:
+            return self._store.read(file.digest)
+        except KeyError:
+            return self._find(file).read_bytes()
+
+    def open(self, path: str) -> BinaryIO:
+        return self._find(self._file(path)).open("rb")
+
+    def path(self, path: str) -> Path:
+        entry = self.inputs.get(path)
+        match entry:
+            case File():
+                return self._find(entry)
+            case Folder():
+                try:
+                    return self._trees.path(entry)
+                except Missing:  # some of it lies in the workspace, which may change: not shared
+                    if path not in self._paths:
+                        private = Path(tempfile.mkdtemp(dir=self._folder)) / "tree"
+                        materialise(entry, private, self._blobs, point)
+                        self._paths[path] = private
+                    return self._paths[path]
+        raise KeyError(path)
+
+    def link(self, path: str, entry: Entry) -> None:
+        self._written[path] = entry
+
+    def write(self, path: str, content: bytes, *, executable: bool = False) -> File:
+        file = File(self._store.put(content), executable)
+        self._written[path] = file
+        return file
+
+    def adopt(self, path: str, file: Path) -> File:
+        entry = self._take(file)
+        assert isinstance(entry, File), "folders are gathered"
+        self._written[path] = entry
+        return entry
+
+    def gather(self, path: str, folder: Path) -> Folder:
+        entry = self._take(folder)
+        assert isinstance(entry, Folder), "files are adopted"
+        self._written[path] = entry
+        return entry
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        shm_prefix: str = "",
+    ) -> Process:
+        process = start(Spec(tuple(argv), dict(env), cwd, log, shm_prefix=shm_prefix))
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """Ends what the tool left running."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.stop(grace=0)
+
+    def outputs(self, work: Work) -> dict[str, Entry]:
+        """The declared outputs. Raises ActionError when one was not made."""
+        return declared(work, self.made().get)
+
+    def made(self) -> Folder:
+        """All that was written. Raises ActionError when one path was written twice."""
+        try:
+            return folder_of(self._written)
+        except Conflict as error:
+            raise ActionError(Problem(str(error))) from None
+
+    def _take(self, path: Path) -> Entry:
+        return take(path, self._store)
+
+    def _file(self, path: str) -> File:
+        entry = self.inputs.get(path)
+        if not isinstance(entry, File):
+            raise KeyError(path)
+        return entry
+
+    def _find(self, file: File) -> Path:
+        path = self._blobs.find(file.digest)
+        if path is None:
+            raise Missing(file.digest)
+        return path
+
+
+def take(path: Path, store: ContentStore) -> Entry:
+    """Moves a finished file or folder into a store."""
+    if path.is_symlink():
+        return Symlink(str(path.readlink()))
+    if path.is_dir():
+        return Folder({below.name: take(below, store) for below in path.iterdir()})
+    executable = bool(path.stat().st_mode & 0o100)
+    return File(store.adopt(path), executable)
+
+
+def declared(work: Work, find: Callable[[str], Entry | None]) -> dict[str, Entry]:
+    """Each declared output of an action. Raises ActionError when one is not there."""
+    outputs = {path: find(path) for path in work.action.outputs}
+    missing = [path for path, entry in outputs.items() if entry is None]
+    if missing:
+        raise ActionError(
+            Problem(
+                f"did not make {', '.join(missing)}",
+                "every declared output",
+                "write it, or take it from the declaration",
+            )
+        )
+    return {path: entry for path, entry in outputs.items() if entry is not None}

@@ -1,0 +1,162 @@
+"""Runs programs in the sandbox: their declared inputs, a fixed environment, no network."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from tritonbuild.action import WORK, Program
+from tritonbuild.atomic import remove_tree
+from tritonbuild.cache import Blobs, ContentStore, Result
+from tritonbuild.cache.trees import Missing, Trees, copy, materialise
+from tritonbuild.cancel import Cancellation
+from tritonbuild.digest import CHUNK
+from tritonbuild.errors import ActionError, Interrupted, Problem, of_os_error
+from tritonbuild.executors import Execution, Work
+from tritonbuild.executors.inprocess import declared, take
+from tritonbuild.executors.process import Process, Sandbox, Spec, start
+from tritonbuild.merkle import Entry, File, Folder
+from tritonbuild.places import FIXED_MTIME
+
+POLL = 0.1
+"""Seconds between looks at whether the build is being stopped."""
+GRACE = 5.0
+"""Seconds that a program that ran out of time has to end by itself."""
+LOG_TAIL = 4000
+"""Characters of a failed program's output that its error shows."""
+
+
+class Sandboxed:
+    """An executor for programs."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        blobs: Blobs,
+        trees: Trees,
+        tmp: Path,
+        cancellation: Cancellation,
+    ):
+        self._store = store
+        self._blobs = blobs
+        self._trees = trees
+        self._tmp = tmp
+        self._cancellation = cancellation
+
+    def execute(self, work: Work) -> Execution:
+        program = work.action.step
+        assert isinstance(program, Program)
+        folder = Path(tempfile.mkdtemp(dir=self._tmp))
+        try:
+            for content in work.encoded.literals:
+                self._store.put(content)
+            return self._run(work, program, folder)
+        except Missing as error:
+            raise ActionError(f"content {error.digest} is not on this machine any more") from None
+        except OSError as error:
+            raise of_os_error(error) from error
+        finally:
+            remove_tree(folder)
+
+    def _run(self, work: Work, program: Program, folder: Path) -> Execution:
+        root, log = folder / "root", folder / "log"
+        binds = self._lay_out(work.encoded.root, root)
+        for output in work.action.outputs:
+            (root / WORK / output).parent.mkdir(parents=True, exist_ok=True)
+        sandbox = Sandbox(root=root, binds=tuple(binds), network=program.network)
+        process = start(
+            Spec(
+                program.argv,
+                {**environment(), **program.environment},
+                root / WORK,
+                log,
+                sandbox=sandbox,
+                memory=work.action.needs.memory,
+            )
+        )
+        exit_code = self._wait(process, work.action.timeout)
+        if exit_code != 0:
+            raise ActionError(
+                Problem(f"the program {_ended(exit_code)}:\n{_tail(log)}", "exit code 0")
+            )
+        made = root / WORK
+
+        def find(path: str) -> Entry | None:
+            return take(made / path, self._store) if (made / path).exists() else None
+
+        outputs = declared(work, find)
+        result = Result(outputs, 0, self._store.adopt(log), hermetic=process.hermetic)
+        return Execution(result)
+
+    def _wait(self, process: Process, timeout: float | None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return process.wait(POLL)
+            except TimeoutError:
+                late = deadline is not None and time.monotonic() > deadline
+            if late or self._cancellation:
+                process.stop(grace=0 if self._cancellation else GRACE)
+                if self._cancellation:
+                    raise Interrupted()
+                raise ActionError(
+                    Problem(
+                        f"still running after {timeout:g} s; stopped",
+                        "an end before its timeout",
+                        "raise `timeout`",
+                    )
+                )
+
+    def _lay_out(self, inputs: Folder, root: Path) -> list[tuple[Path, str]]:
+        """Makes the input root: small files are copied, so that the program can't reach the
+        originals; large files and whole trees are bound read-only."""
+        root.mkdir()
+        binds: list[tuple[Path, str]] = []
+        for name, entry in inputs.entries.items():
+            if isinstance(entry, Folder) and name != WORK:
+                try:
+                    binds.append((self._trees.path(entry), name))
+                    continue
+                except Missing:
+                    pass  # some of it lies in the workspace only
+            self._place(entry, root, name, binds)
+        return binds
+
+    def _place(self, entry: Entry, root: Path, path: str, binds: list[tuple[Path, str]]) -> None:
+        match entry:
+            case Folder():
+                (root / path).mkdir()
+                for name, below in entry.entries.items():
+                    self._place(below, root, f"{path}/{name}", binds)
+            case File(digest) if digest.size >= CHUNK and not entry.executable:
+                source = self._blobs.find(digest)
+                if source is None:
+                    raise Missing(digest)
+                binds.append((source, path))
+            case _:
+                materialise(entry, root / path, self._blobs, copy)
+
+
+def environment() -> dict[str, str]:
+    """The same for every program on every machine."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/tmp",  # noqa: S108  # inside the sandbox
+        "TMPDIR": "/tmp",  # noqa: S108
+        "LANG": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": str(FIXED_MTIME),
+    }
+
+
+def _ended(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"was ended by signal {-exit_code} ({signal.Signals(-exit_code).name})"
+    return f"ended with exit code {exit_code}"
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return stream.read().decode(errors="replace").strip()

@@ -1,0 +1,180 @@
+"""Why an action ran: what its key was made of, compared with the last time.
+
+The facts come from the traversal that makes the key (`action.describe`), written for people.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tritonbuild.action import Action, Artifact, Literal, Source, describe
+from tritonbuild.digest import Digest
+from tritonbuild.label import Label
+from tritonbuild.merkle import Entry, File, Folder, Symlink
+
+KIND = "why"
+SHOWN = 12
+"""Digits of a digest that people see."""
+
+
+class Records(Protocol):
+    def record(self, kind: str, name: str) -> Any: ...
+    def records(self, kind: str, prefix: str) -> dict[str, Any]: ...
+    def keep(self, kind: str, name: str, value: Any) -> None: ...
+
+
+class FactWriter:
+    """An `action.Writer` that names everything as a person knows it: name → value."""
+
+    def __init__(self, table: str):
+        self._table = table
+        self.facts: dict[str, str] = {}
+        self._arguments: list[str] = []
+
+    def argument(self, text: str) -> None:
+        self._arguments.append(text)
+        self.facts["command"] = " ".join(self._arguments)
+
+    def tool(self, name: str, version: str) -> None:
+        self.facts[f"tool {name}"] = version
+
+    def parameter(self, key: str, value: Any) -> None:
+        for path, leaf in _leaves(f"{self._table}.{key}", value):
+            self.facts[path] = leaf
+
+    def environment(self, name: str, value: str) -> None:
+        self.facts[f"environment {name}"] = value
+
+    def platform(self, name: str, value: str) -> None:
+        self.facts[f"platform {name}"] = value
+
+    def input(self, path: str, artifact: Artifact, entry: Entry) -> None:
+        match artifact:
+            case Source(source):
+                self._entry(f"file {source}", entry)
+            case Literal(_, key):
+                self.facts[key] = _digest(entry)
+            case _:
+                self.facts[f"{artifact.action.label} {artifact.path} as {path}"] = _digest(entry)
+
+    def output(self, path: str) -> None:
+        self.facts[f"output {path}"] = "declared"
+
+    def timeout(self, seconds: float) -> None:
+        self.facts["timeout"] = f"{seconds:g} s"
+
+    def uncacheable(self) -> None:
+        self.facts["cacheable"] = "no"
+
+    def _entry(self, name: str, entry: Entry) -> None:
+        if isinstance(entry, Folder):
+            for path, below in entry.files():
+                self.facts[f"{name}/{path}"] = _digest(below)
+        else:
+            self.facts[name] = _digest(entry)
+
+
+def facts_of(action: Action, table: str, entries: Mapping[str, Entry]) -> dict[str, str]:
+    """`table` is where the target stands in its manifest: `models.densenet`."""
+    writer = FactWriter(table)
+    describe(action, entries, writer)
+    return writer.facts
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _leaves(f"{path}.{key}", below)
+    elif isinstance(value, list | tuple) and value:
+        for index, below in enumerate(value):
+            yield from _leaves(f"{path}[{index}]", below)
+    else:
+        yield path, str(value)
+
+
+def _digest(entry: Entry) -> str:
+    match entry:
+        case File(digest, executable):
+            return digest.hash[:SHOWN] + (" (executable)" if executable else "")
+        case Symlink(target):
+            return f"→ {target}"
+        case _:
+            return entry.digest.hash[:SHOWN]
+
+
+def compare(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
+    """What changed, a sentence each."""
+    if before is None:
+        return ["it has not run in this workspace before"]
+    reasons = []
+    for name in sorted({**before, **now}):
+        old, new = before.get(name), now.get(name)
+        if old is None:
+            reasons.append(f"{name} is new: {new}")
+        elif new is None:
+            reasons.append(f"{name} is gone: {old}")
+        elif old != new:
+            reasons.append(f"{name} changed: {old} → {new}")
+    return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is known of an action's last run."""
+
+    action: str
+    key: str
+    status: str
+    """Of the last build: `built` or `cached`."""
+    ran: float | None
+    """When it last ran here; seconds since the epoch. None: never, its result was shared."""
+    reasons: tuple[str, ...]
+    """Why it ran then, or what had changed when its result was found in the cache."""
+
+
+class Diary:
+    """Keeps, for each action of a workspace, the facts of its key and why it last ran."""
+
+    def __init__(self, records: Records):
+        self._records = records
+
+    def reasons(self, action: str, key: Digest, facts: Mapping[str, str]) -> tuple[str, ...]:
+        """Why it has to be looked up or run now."""
+        last = self._records.record(KIND, action)
+        if last is not None and last["key"] == key.hash:
+            return ("nothing changed, but its result is not in the cache",)
+        return tuple(compare(last["facts"] if last else None, facts))
+
+    def keep(
+        self,
+        action: str,
+        key: Digest,
+        facts: Mapping[str, str],
+        *,
+        executed: bool,
+        reasons: tuple[str, ...],
+    ) -> None:
+        last = self._records.record(KIND, action)
+        if not executed and last is not None and last["key"] == key.hash:
+            if last["status"] != "cached":
+                self._records.keep(KIND, action, {**last, "status": "cached"})
+            return
+        ran = time.time() if executed else None
+        entry = {
+            "key": key.hash,
+            "facts": dict(facts),
+            "status": "built" if executed else "cached",
+            "ran": ran,
+            "reasons": list(reasons),
+        }
+        self._records.keep(KIND, action, entry)
+
+    def stories(self, label: Label) -> list[Story]:
+        """Of every action of a target, by name."""
+        return [
+            Story(name, last["key"], last["status"], last["ran"], tuple(last["reasons"]))
+            for name, last in self._records.records(KIND, f"{label} (").items()
+        ]

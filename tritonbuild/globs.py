@@ -1,0 +1,36 @@
+"""Globs of files in a package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tritonbuild.workspace import MANIFEST, Workspace, ignore_spec, normalise
+
+
+def expand(workspace: Workspace, package: str, pattern: str) -> Iterator[str]:
+    """The files of a package that a glob matches (`*`, `?`, `[…]`, `**`), sorted, relative to the
+    root. Sub-packages keep their files to themselves. Raises UsageError."""
+    anchored = normalise(package, pattern)
+    names = anchored.split("/")
+    fixed = next((i for i, name in enumerate(names) if is_glob(name)), len(names) - 1)
+    deepest = None if "**" in names else len(names)
+    spec = ignore_spec((f"/{anchored}",))
+
+    def search(folder: str) -> Iterator[str]:
+        for name, is_folder in workspace.names(folder):
+            path = f"{folder}/{name}" if folder else name
+            if workspace.ignored(path, is_folder):
+                continue
+            if not is_folder:
+                if spec.match_file(path):
+                    yield path
+                continue
+            may_match_below = deepest is None or path.count("/") + 1 < deepest
+            if may_match_below and workspace.look(f"{path}/{MANIFEST}") is None:
+                yield from search(path)
+
+    yield from search("/".join(names[:fixed]))
+
+
+def is_glob(text: str) -> bool:
+    return any(sign in text for sign in "*?[")

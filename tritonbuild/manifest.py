@@ -1,0 +1,326 @@
+"""triton.toml → declarations: what each package says, checked against the rules' attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import tomli
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import BaseModel, Field, ValidationError, create_model
+
+from tritonbuild import __version__
+from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
+from tritonbuild.globs import expand
+from tritonbuild.label import Label, check_name
+from tritonbuild.manifest_errors import KeyPath, explain, problem_at, type_name
+from tritonbuild.registry import Registry
+from tritonbuild.rule import WORKSPACE_DEFAULT, Attributes, Dep, Rule, SourceRef, Strict
+from tritonbuild.workspace import MANIFEST, Workspace, declares_workspace
+
+WORKSPACE = "workspace"
+
+
+class Settings(Strict):
+    """`[workspace]`: what holds for the whole tree."""
+
+    name: str = Field(description="The workspace's name, for people.")
+    requires: str = Field(default="", description="Versions of tritonbuild, such as `>=0.1`.")
+    rules: list[str] = Field(default=[], description="Globs of this monorepo's own rule files.")
+    ignore: list[str] = Field(
+        default=[], description="What is not looked at, in .gitignore's syntax, after .gitignore."
+    )
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One target as its manifest declares it."""
+
+    label: Label
+    rule: Rule
+    attributes: Attributes
+    package: Package
+
+    @property
+    def key(self) -> KeyPath:
+        return (self.rule.table, self.label.name)
+
+    def problem(self, found: str, key: KeyPath = (), **rest: str) -> Problem:
+        """A problem of this target, placed at a key below it."""
+        return self.package.problem(found, (*self.key, *key), label=str(self.label), **rest)
+
+    @cached_property
+    def references(self) -> Mapping[Dep[Any] | SourceRef, KeyPath]:
+        """Every reference among its attributes and where it stands below the target."""
+        return {ref: key for key, ref in _references(self.attributes, ())}
+
+
+@dataclass(frozen=True)
+class Package:
+    path: str
+    root: str
+    """The package that `//` means in this manifest."""
+    declarations: Mapping[str, Declaration]
+    content: bytes
+
+    @property
+    def file(self) -> str:
+        return f"{self.path}/{MANIFEST}" if self.path else MANIFEST
+
+    def problem(self, found: str, key: KeyPath, **rest: str) -> Problem:
+        return problem_at(self.file, self.content, key, found, **rest)
+
+
+class Manifests:
+    """The packages of a workspace, each read when it is first asked for."""
+
+    def __init__(self, workspace: Workspace, registry: Registry):
+        self.workspace = workspace
+        self._packages: dict[str, Package | None] = {}
+        self._roots: dict[str, tuple[Registry, Mapping[str, Any]]] = {}
+        self._base = registry
+        self._root("")
+
+    @property
+    def registry(self) -> Registry:
+        """The rules that the topmost manifest may use."""
+        return self._roots[""][0]
+
+    def package(self, path: str) -> Package | None:
+        """None where the folder has no manifest. Raises UsageError with every problem in it."""
+        if path not in self._packages:
+            self._packages[path] = self._read(path)
+        return self._packages[path]
+
+    def below(self, path: str) -> Iterator[Package]:
+        """Every package at or below a folder."""
+        for found in self.workspace.packages(path):
+            package = self.package(found)
+            assert package is not None
+            yield package
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of a manifest with the rules known here."""
+        registry = self.registry
+        tables: dict[str, Any] = {
+            rule.table: (dict[str, rule.Attributes], Field(default={}, description=rule.__doc__))  # type: ignore[name-defined]
+            for rule in registry.rules.values()
+        }
+        tables[WORKSPACE] = (_settings_model(registry) | None, None)
+        manifest = create_model("Manifest", __base__=Strict, **tables)
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": MANIFEST,
+            **manifest.model_json_schema(),
+        }
+
+    def _read(self, path: str) -> Package | None:
+        file = f"{path}/{MANIFEST}" if path else MANIFEST
+        content = self.workspace.read(file)
+        if content is None:
+            return None
+        root = self._root_of(path, content)
+        registry, defaults = self._root(root)
+        tables = parse(file, content)
+        tables.pop(WORKSPACE, None)
+        declarations: dict[str, Declaration] = {}
+        package = Package(path, root, declarations, content)
+        problems: list[Problem] = []
+        for table, targets in tables.items():
+            rule = registry.rules.get(table)
+            if rule is None:
+                remedy = did_you_mean(table, [*registry.rules, WORKSPACE])
+                problems.append(
+                    package.problem(f"unknown table {table!r}", (table,), remedy=remedy)
+                )
+                continue
+            if not isinstance(targets, dict):
+                wrong = f"{table} is {type_name(targets)}"
+                problems.append(package.problem(wrong, (table,), expected=f"[{table}.NAME] tables"))
+                continue
+            for name, raw in targets.items():
+                try:
+                    declaration = self._declare(package, rule, name, raw, defaults)
+                except TritonbuildError as error:
+                    problems.extend(error.problems)
+                    continue
+                other = declarations.setdefault(name, declaration)
+                if other is not declaration:
+                    problems.append(
+                        declaration.problem(
+                            f"the name {name!r} is taken by [{other.rule.table}.{name}]",
+                            expected="a name that no other target of the package has",
+                            remedy="rename one of them",
+                        )
+                    )
+        if problems:
+            raise UsageError(*problems)
+        return package
+
+    def _declare(
+        self, package: Package, rule: Rule, name: str, raw: Any, defaults: Mapping[str, Any]
+    ) -> Declaration:
+        label = Label(package.path, name)
+        key = (rule.table, name)
+        try:
+            check_name(name)
+        except UsageError as error:
+            found = error.problems[0]
+            raise UsageError(package.problem(found.found, key, expected=found.expected)) from None
+        if not isinstance(raw, dict):
+            wrong = f"{'.'.join(key)} is {type_name(raw)}"
+            raise UsageError(package.problem(wrong, key, label=str(label), expected="a table"))
+        for field, info in rule.Attributes.model_fields.items():
+            if _is_default(info) and field in defaults:
+                raw.setdefault(field, defaults[field])
+        try:
+            attributes = rule.Attributes.model_validate(raw)
+        except ValidationError as error:
+            problems = [
+                package.problem(
+                    found, (*key, *where), label=str(label), expected=expected, remedy=remedy
+                )
+                for where, found, expected, remedy in explain(error, raw, rule.Attributes)
+            ]
+            raise UsageError(*problems) from None
+        return Declaration(label, rule, attributes, package)
+
+    def _root_of(self, path: str, content: bytes) -> str:
+        """The nearest package at or above one that begins a workspace."""
+        while path:
+            if declares_workspace(content):
+                return path
+            path = path.rpartition("/")[0]
+            content = self.workspace.read(f"{path}/{MANIFEST}" if path else MANIFEST) or b""
+        return ""
+
+    def _root(self, root: str) -> tuple[Registry, Mapping[str, Any]]:
+        """The rules and attribute defaults of a workspace."""
+        if root not in self._roots:
+            file = f"{root}/{MANIFEST}" if root else MANIFEST
+            content = self.workspace.read(file) or b""
+            raw = parse(file, content).get(WORKSPACE, {})
+            if not isinstance(raw, dict):
+                wrong = f"workspace is {type_name(raw)}"
+                raise UsageError(problem_at(file, content, (WORKSPACE,), wrong, expected="a table"))
+            patterns = raw.get("rules", [])
+            registry = self._base
+            if isinstance(patterns, list):
+                registry = registry.with_files(
+                    self.workspace, self._rule_files(root, file, content, patterns)
+                )
+            model = _settings_model(registry)
+            try:
+                settings = model.model_validate(raw)
+            except ValidationError as error:
+                problems = [
+                    problem_at(
+                        file, content, (WORKSPACE, *where), found, expected=expected, remedy=remedy
+                    )
+                    for where, found, expected, remedy in explain(error, raw, model)
+                ]
+                raise UsageError(*problems) from None
+            _check_version(file, content, settings.requires)
+            if not root:
+                self.workspace.ignore(tuple(settings.ignore))
+            defaults = {
+                name: _absolute(value)
+                for name, value in raw.items()
+                if name not in Settings.model_fields
+            }
+            self._roots[root] = (registry, defaults)
+        return self._roots[root]
+
+    def _rule_files(
+        self, root: str, file: str, content: bytes, patterns: list[Any]
+    ) -> Iterator[str]:
+        for index, pattern in enumerate(patterns):
+            found = list(expand(self.workspace, root, str(pattern)))
+            if not found:
+                raise UsageError(
+                    problem_at(
+                        file,
+                        content,
+                        (WORKSPACE, "rules", index),
+                        f"no file matches {pattern!r}",
+                        expected="rule files",
+                    )
+                )
+            yield from found
+
+
+def parse(file: str, content: bytes) -> dict[str, Any]:
+    """Raises UsageError with the line of what is broken."""
+    try:
+        return tomli.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            Problem(
+                f"not UTF-8: {error.reason}",
+                "TOML",
+                file=file,
+                line=content.count(b"\n", 0, error.start) + 1,
+            )
+        ) from None
+    except tomli.TOMLDecodeError as error:
+        at = re.search(r"\(at line (\d+)", str(error))
+        line = int(at[1]) if at else content.count(b"\n") + 1
+        message = str(error).partition(" (at ")[0]
+        raise UsageError(Problem(f"broken TOML: {message}", file=file, line=line)) from None
+
+
+def _references(value: Any, key: KeyPath) -> Iterator[tuple[KeyPath, Dep[Any] | SourceRef]]:
+    match value:
+        case Dep() | SourceRef():
+            yield key, value
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _references(getattr(value, name), (*key, name))
+        case dict():
+            for name, item in value.items():
+                yield from _references(item, (*key, name))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from _references(item, (*key, index))
+
+
+def _settings_model(registry: Registry) -> type[Settings]:
+    """Settings, with the defaults that this registry's rules take from the workspace."""
+    defaults: dict[str, Any] = {}
+    for rule in registry.rules.values():
+        for name, info in rule.Attributes.model_fields.items():
+            if _is_default(info):
+                text = f"Default of `{name}` where a target does not say."
+                defaults[name] = (str | None, Field(default=None, description=text))
+    return create_model("Settings", __base__=Settings, **defaults)
+
+
+def _is_default(info: Any) -> bool:
+    return isinstance(info.json_schema_extra, dict) and WORKSPACE_DEFAULT in info.json_schema_extra
+
+
+def _absolute(value: Any) -> Any:
+    return f"//{value}" if isinstance(value, str) and value.startswith(":") else value
+
+
+def _check_version(file: str, content: bytes, requires: str) -> None:
+    key = (WORKSPACE, "requires")
+    try:
+        fits = SpecifierSet(requires).contains(__version__, prereleases=True)
+    except InvalidSpecifier:
+        wrong = f"{requires!r} is not a version specifier"
+        raise UsageError(problem_at(file, content, key, wrong, expected="such as >=0.1")) from None
+    if not fits:
+        raise UsageError(
+            problem_at(
+                file,
+                content,
+                key,
+                f"this is tritonbuild {__version__}",
+                expected=requires,
+                remedy=f"pip install 'tritonbuild{requires}'",
+            )
+        )

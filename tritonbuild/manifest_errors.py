@@ -1,0 +1,85 @@
+"""What is wrong in a manifest, in the manifest's words and with the place where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tritonbuild.errors import Problem, did_you_mean
+
+KeyPath = tuple[str | int, ...]
+
+
+def explain(
+    error: ValidationError, raw: Any, model: type[BaseModel]
+) -> Iterator[tuple[KeyPath, str, str, str]]:
+    """What pydantic found, in a manifest's words: key path, found, expected, remedy."""
+    seen: set[KeyPath] = set()
+    for item in error.errors(include_url=False):
+        where, value = _real_path(item["loc"], raw)
+        if where in seen:
+            continue  # the other members of a union complain of the same value
+        seen.add(where)
+        if item["type"] == "extra_forbidden":
+            yield (
+                where,
+                f"unknown key {where[-1]!r}",
+                "",
+                did_you_mean(str(where[-1]), _fields(model, where)),
+            )
+        elif item["type"] == "missing":
+            key = item["loc"][-1]
+            yield (*where, key), f"{key} is missing", f"{key} = …", ""
+        else:
+            expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+            yield where, f"{_show(value)} is {type_name(value)}", expected, ""
+
+
+def problem_at(file: str, content: bytes, key: KeyPath, found: str, **rest: str) -> Problem:
+    from tritonbuild.positions import line_of
+
+    return Problem(found, file=file, line=line_of(content, key), key=dotted(key), **rest)
+
+
+def dotted(key: KeyPath) -> str:
+    """A key path as TOML writes it: `models.densenet.versions.1`."""
+    text = ""
+    for part in key:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            quoted = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"'
+            text += f".{quoted}" if text else quoted
+    return text
+
+
+def _real_path(loc: tuple[str | int, ...], raw: Any) -> tuple[KeyPath, Any]:
+    """The part of pydantic's location that is in the data; it also names validators."""
+    path: list[str | int] = []
+    value = raw
+    for part in loc:
+        in_list = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if in_list or (isinstance(value, dict) and part in value):
+            value = value[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path), value
+
+
+def _fields(model: type[BaseModel], where: KeyPath) -> list[str]:
+    return list(model.model_fields) if len(where) == 1 else []
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def type_name(value: Any) -> str:
+    names = {dict: "a table", list: "an array", str: "a string", bool: "a boolean"}
+    names |= {int: "an integer", float: "a float"}
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,154 @@
+"""tritonbuild-out: what a target made, where people find it. Written, never read back."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tritonbuild.atomic import remove_tree
+from tritonbuild.cache import Blobs
+from tritonbuild.cache.trees import copy, link, materialise
+from tritonbuild.digest import CHUNK
+from tritonbuild.errors import ActionError, EnvironmentFailure, OutputsLocked, Problem
+from tritonbuild.events import OutputFile
+from tritonbuild.label import Label
+from tritonbuild.merkle import Entry, File, Folder, folder_of
+from tritonbuild.sources import Sources
+from tritonbuild.workspace import OUTPUTS, placed_look, stands
+
+KIND = "placed"
+LOCK = ".lock"
+TREE_MEDIA_TYPE = "application/vnd.build.bazel.remote.execution.v2.tree"
+FILE_MEDIA_TYPE = "application/octet-stream"
+
+
+class Records(Protocol):
+    def record(self, kind: str, name: str) -> Any: ...
+    def keep(self, kind: str, name: str, value: Any) -> None: ...
+
+
+def folder_for(label: Label) -> str:
+    """Where a target's outputs lie, relative to the root."""
+    return "/".join(part for part in (OUTPUTS, label.package, "_", label.name) if part)
+
+
+@contextmanager
+def locked(root: Path, *, wait: bool) -> Iterator[None]:
+    """Holds the output tree of a workspace. Raises OutputsLocked."""
+    folder = root / OUTPUTS
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = (folder / LOCK).open("a")
+    except OSError as error:
+        raise EnvironmentFailure(
+            Problem(
+                f"{OUTPUTS} cannot be written: {error.strerror}", "a folder that can be written"
+            )
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise OutputsLocked(
+                Problem(
+                    f"another build holds {OUTPUTS}",
+                    "one build at a time",
+                    "wait for it, or leave --no-wait out",
+                )
+            ) from None
+        yield
+
+
+def clear(root: Path) -> None:
+    """Removes all that was placed; the lock stays, since it may be held."""
+    for name in os.listdir(root / OUTPUTS):
+        if name != LOCK:
+            remove_tree(root / OUTPUTS / name)
+
+
+class Outputs:
+    """Puts targets' outputs into the output tree and keeps what is right already."""
+
+    def __init__(self, root: Path, blobs: Blobs, sources: Sources, records: Records):
+        self._root = root
+        self._blobs = blobs
+        self._sources = sources
+        self._records = records
+
+    def place(self, label: Label, entries: Mapping[str, Entry]) -> tuple[OutputFile, ...]:
+        """Makes a target's output folder hold exactly these entries. Raises ActionError."""
+        folder = folder_for(label)
+        wanted = folder_of(entries)
+        if not self._stands(folder, wanted):
+            try:
+                self._sync(wanted, self._root / folder)
+            except OSError as error:
+                raise ActionError(
+                    Problem(f"{folder} cannot be written: {error.strerror}", label=str(label))
+                ) from None
+            self._records.keep(
+                KIND,
+                folder,
+                {"digest": str(wanted.digest), "files": self._signatures(folder, wanted)},
+            )
+        return tuple(describe(f"{folder}/{path}", entry) for path, entry in sorted(entries.items()))
+
+    def placed(self, label: Label) -> dict[str, list[int]]:
+        """Every file that was placed for a target, by path from the root, and how it looked."""
+        record = self._records.record(KIND, folder_for(label))
+        return record["files"] if record else {}
+
+    def _stands(self, folder: str, wanted: Folder) -> bool:
+        record = self._records.record(KIND, folder)
+        if record is None or record["digest"] != str(wanted.digest):
+            return False
+        return stands(self._root, record["files"])
+
+    def _signatures(self, folder: str, wanted: Folder) -> dict[str, Any]:
+        paths = [folder, *(f"{folder}/{path}" for path in _all_paths(wanted))]
+        return {path: placed_look(self._root / path) for path in paths}
+
+    def _sync(self, wanted: Folder, path: Path) -> None:
+        """Folders are kept, files are replaced at once, the rest goes."""
+        if path.is_symlink() or not path.is_dir():
+            remove_tree(path)
+            path.mkdir(parents=True)
+        for name in os.listdir(path):
+            if name not in wanted.entries:
+                remove_tree(path / name)
+        for name, entry in wanted.entries.items():
+            target = path / name
+            if isinstance(entry, Folder):
+                self._sync(entry, target)
+                continue
+            temporary = path / f".{name}.tmp"
+            remove_tree(temporary)
+            self._make(entry, temporary)
+            if target.is_dir() and not target.is_symlink():
+                remove_tree(target)
+            temporary.rename(target)
+
+    def _make(self, entry: Entry, target: Path) -> None:
+        large = isinstance(entry, File) and entry.digest.size >= CHUNK
+        materialise(entry, target, self._blobs, link if large else copy)
+        if large and isinstance(entry, File):
+            self._sources.linked(entry.digest)
+
+
+def describe(path: str, entry: Entry) -> OutputFile:
+    if isinstance(entry, File):
+        return OutputFile(path, entry.digest.hash, entry.digest.size, FILE_MEDIA_TYPE)
+    assert isinstance(entry, Folder), "links are not declared outputs"
+    digest = entry.tree_digest
+    return OutputFile(path, digest.hash, digest.size, TREE_MEDIA_TYPE)
+
+
+def _all_paths(folder: Folder, prefix: str = "") -> Iterator[str]:
+    for name, entry in sorted(folder.entries.items()):
+        yield f"{prefix}{name}"
+        if isinstance(entry, Folder):
+            yield from _all_paths(entry, f"{prefix}{name}/")

@@ -1,0 +1,125 @@
+"""Targets → actions: analyses what patterns mean and everything below it, and resolves what
+triton.lock does not hold yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tritonbuild.action import Action, ActionId, Output
+from tritonbuild.analysis import Target, Unlocked, analyze
+from tritonbuild.errors import Problem, TritonbuildError, UsageError
+from tritonbuild.graph import Graph
+from tritonbuild.label import Label
+from tritonbuild.lock import Lock, LockedFile, Request
+from tritonbuild.rule import Files, TestInfo
+from tritonbuild.tools import Tool
+
+
+@dataclass
+class Plan:
+    targets: dict[Label, Target]
+    """Every analysed target, dependencies first."""
+
+    @property
+    def actions(self) -> dict[ActionId, Action]:
+        return {
+            id: action for target in self.targets.values() for id, action in target.actions.items()
+        }
+
+    @property
+    def tools(self) -> dict[ActionId, Tool]:
+        return {id: tool for target in self.targets.values() for id, tool in target.tools.items()}
+
+    def wanted(self, target: Target, *, test: bool) -> set[ActionId]:
+        """The actions whose outputs people want of a target: for a verification its verdict, or
+        without `test` only what the verdict needs."""
+        info = target.get(TestInfo)
+        if info is not None:
+            return {info.action} if test else target.actions[info.action].dependencies
+        files = target.get(Files)
+        entries = files.entries.values() if files else ()
+        return {artifact.action for artifact in entries if isinstance(artifact, Output)}
+
+
+Resolve = Callable[[Request], Iterable[LockedFile]]
+
+
+def make_plan(
+    graph: Graph,
+    labels: Iterable[Label],
+    lock: Lock,
+    resolve: Resolve,
+    *,
+    locked: bool = False,
+    to_run: Label | None = None,
+) -> tuple[Plan, Lock]:
+    """Analyses targets. Returns the plan and the lock, with what had to be resolved.
+
+    `to_run` is the target that `tritonbuild run` starts.
+    Raises every AnalysisError at once; UsageError (exit 2) when `locked` and triton.lock lacks
+    an entry.
+    """
+    graph.require(labels, to_run=to_run)
+    order = list(graph.in_order())
+    targets: dict[Label, Target] = {}
+    while True:
+        missing: dict[Request, Unlocked] = {}
+        problems: list[TritonbuildError] = []
+        for label in order:
+            if label in targets or any(dep not in targets for dep in graph.targets[label]):
+                continue
+            try:
+                targets[label] = analyze(
+                    graph.declarations[label],
+                    graph.resolved[label],
+                    targets,
+                    graph.manifests.workspace,
+                    lock,
+                    to_run=label == to_run,
+                )
+            except Unlocked as unlocked:
+                missing.setdefault(unlocked.request, unlocked)
+            except TritonbuildError as error:
+                problems.append(error)
+        if problems:
+            raise type(problems[0])(
+                *(problem for error in problems for problem in error.problems),
+                exit_code=problems[0].exit_code,
+            )
+        if not missing:
+            return Plan(targets), lock
+        if locked:
+            raise UsageError(
+                *(
+                    unlocked.declaration.problem(
+                        f"triton.lock has no entry for {request}",
+                        expected="an entry, since --locked is given",
+                        remedy="tritonbuild lock",
+                    )
+                    for request, unlocked in missing.items()
+                )
+            )
+        lock = lock.with_entries(
+            {request: _resolve(unlocked, resolve) for request, unlocked in missing.items()}
+        )
+
+
+def _resolve(unlocked: Unlocked, resolve: Resolve) -> list[LockedFile]:
+    try:
+        return list(resolve(unlocked.request))
+    except TritonbuildError as error:
+        declaration = unlocked.declaration
+        place = declaration.problem("")
+        raise type(error)(
+            *(
+                problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
+                for problem in error.problems
+            )
+        ) from None
+
+
+def no_network(request: Request) -> Iterable[LockedFile]:
+    """A resolver for builds that must not look outside."""
+    raise UsageError(Problem(f"triton.lock has no entry for {request}", remedy="tritonbuild lock"))

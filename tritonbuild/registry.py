@@ -1,0 +1,101 @@
+"""Which rules and resolvers there are: the built-in ones and installed plug-ins (both found by
+the entry point `tritonbuild.rules`), and those of a workspace's own files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from tritonbuild.digest import Digest
+from tritonbuild.errors import Problem, UsageError
+from tritonbuild.rule import Resolver, Rule
+from tritonbuild.tools import Tool
+from tritonbuild.workspace import Workspace
+
+ENTRY_POINT = "tritonbuild.rules"
+
+
+@dataclass(frozen=True)
+class Registry:
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    """By table."""
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    resolvers: Mapping[str, Resolver] = field(default_factory=dict)
+    """By kind."""
+
+    def with_module(self, module: ModuleType, file: str = "") -> Registry:
+        """Adds all rules, tools and resolvers that are attributes of a module. Raises UsageError
+        when a table or a tool has an owner already."""
+        rules, tools, resolvers = dict(self.rules), dict(self.tools), dict(self.resolvers)
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Rule) and hasattr(value, "table"):
+                owner = rules.setdefault(value.table, value())
+                if type(owner) is not value:
+                    raise _taken("table", value.table, file or module.__name__)
+            elif isinstance(value, Tool) and tools.setdefault(value.name, value) is not value:
+                raise _taken("tool", value.name, file or module.__name__)
+            elif isinstance(value, Resolver):
+                resolvers[value.kind] = value
+        return Registry(rules, tools, resolvers)
+
+    def with_files(self, workspace: Workspace, paths: Iterable[str]) -> Registry:
+        """Adds a workspace's own rule files."""
+        registry = self
+        for path in paths:
+            registry = registry.with_module(_load(workspace, path), path)
+        return registry
+
+
+def installed() -> Registry:
+    """The built-in rules and those of plug-ins."""
+    registry = Registry()
+    for point in sorted(entry_points(group=ENTRY_POINT), key=lambda point: point.name):
+        registry = registry.with_module(point.load())
+    return registry
+
+
+def _load(workspace: Workspace, path: str) -> ModuleType:
+    """Imports a rule file. Its tools' versions hold the digest of the file."""
+    content = workspace.read(path)
+    assert content is not None, "globbed a moment ago"
+    name = f"tritonbuild_workspace_rules.{Digest.of_bytes(path.encode()).hash[:12]}"
+    spec = importlib.util.spec_from_file_location(name, workspace.absolute(path))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(content, str(workspace.absolute(path)), "exec"), vars(module))  # noqa: S102  # a rule file is code
+    except Exception as error:
+        raise UsageError(
+            Problem(
+                f"the rule file cannot be imported: {error!r}",
+                "Python that defines rules with tritonbuild.rule",
+                file=path,
+                line=_line_of(error, str(workspace.absolute(path))),
+            )
+        ) from error
+    digest = Digest.of_bytes(content).hash[:12]
+    for key, value in list(vars(module).items()):
+        if isinstance(value, Tool):
+            setattr(module, key, value.revised(digest))
+    return module
+
+
+def _line_of(error: Exception, path: str) -> int | None:
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    return frames[-1].lineno if frames else None
+
+
+def _taken(what: str, name: str, file: str) -> UsageError:
+    return UsageError(
+        Problem(f"the {what} {name!r} is defined twice", f"a {what} of its own", file=file)
+    )

@@ -1,0 +1,145 @@
+"""Files of the workspace as content: hashed once, then known by `stat`; used where they lie."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from tritonbuild.digest import Digest
+from tritonbuild.errors import ActionError, Problem
+from tritonbuild.merkle import Entry, File, Folder, folder_of
+from tritonbuild.workspace import Signature, Workspace
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+class Digests(Protocol):
+    """A memory of digests between builds."""
+
+    def digest(self, path: str, signature: Signature) -> Digest | None: ...
+    def remember_digests(self, rows: list[tuple[str, Signature, Digest]]) -> None: ...
+
+
+class Forgetful:
+    """A memory that keeps nothing."""
+
+    def digest(self, path: str, signature: Signature) -> Digest | None:
+        return None
+
+    def remember_digests(self, rows: list[tuple[str, Signature, Digest]]) -> None:
+        pass
+
+
+class Sources:
+    """The workspace's files and folders as merkle entries; and, for content that no cache holds,
+    the file in the workspace that has it."""
+
+    def __init__(self, workspace: Workspace, memory: Digests):
+        self._workspace = workspace
+        self._memory = memory
+        self._known: dict[str, File] = {}
+        self._holders: dict[Digest, str] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(os.cpu_count(), "hash")
+        self.bytes_hashed = 0
+
+    def entry(self, path: str) -> Entry:
+        """A file, or a folder without what is ignored. Raises ActionError."""
+        signature = self._workspace.look(path)
+        if signature is None:
+            raise ActionError(Problem(f"{path} does not exist any more", file=path))
+        if not signature.is_folder:
+            return self._file(path)
+        return self._folder(path, heed_ignores=not self._workspace.ignored(path, True))
+
+    def _folder(self, path: str, *, heed_ignores: bool) -> Folder:
+        paths = list(self._workspace.walk(path, heed_ignores=heed_ignores))
+        files = self._pool.map(self._file, paths)
+        below = len(path) + 1 if path else 0
+        entries: dict[str, Entry] = dict(zip((p[below:] for p in paths), files, strict=True))
+        return folder_of(entries)
+
+    def everything(self) -> Folder:
+        """The whole workspace, nothing left out."""
+        return self._folder("", heed_ignores=False)
+
+    def find(self, digest: Digest) -> Path | None:
+        """A file of the workspace that has this content and has not changed since."""
+        path = self._holders.get(digest)
+        if path is None or not self._workspace.unchanged(path):
+            return None
+        return self._workspace.absolute(path)
+
+    def unchanged(self, path: str) -> bool:
+        """Whether a file or folder is still what `entry` said."""
+        signature = self._workspace.seen.get(path)
+        if signature is None or not signature.is_folder:
+            return self._workspace.unchanged(path)
+        prefix = f"{path}/"
+        paths = [p for p in list(self._workspace.seen) if p == path or p.startswith(prefix)]
+        return all(map(self._workspace.unchanged, paths))
+
+    def forget(self, path: str) -> None:
+        """Makes the next `entry` look again."""
+        with self._lock:
+            for known in [p for p in self._known if p == path or p.startswith(f"{path}/")]:
+                del self._known[known]
+
+    def linked(self, digest: Digest) -> None:
+        """A hard link to this content was made: that moved the file's ctime, nothing else."""
+        path = self._holders.get(digest)
+        if path is None:
+            return
+        before = self._workspace.seen[path]
+        after = Signature.of(os.stat(self._workspace.absolute(path)))
+        if before is not None and after._replace(ctime_ns=before.ctime_ns) == before:
+            self._workspace.seen[path] = after
+            self._memory.remember_digests([(path, after, digest)])
+
+    def _file(self, path: str) -> File:
+        with self._lock:
+            if path in self._known:
+                return self._known[path]
+        signature = self._workspace.look(path)
+        if signature is None:
+            raise ActionError(Problem(f"{path} does not exist any more", file=path))
+        digest = self._memory.digest(path, signature)
+        if digest is None:
+            digest = self._hash(path, signature)
+        file = File(digest, signature.executable)
+        with self._lock:
+            self._known[path] = file
+            self._holders[digest] = path
+        return file
+
+    def _hash(self, path: str, signature: Signature) -> Digest:
+        begun = time.time_ns()
+        try:
+            if signature.size < 1024:
+                self._refuse_pointer(path)
+            digest = Digest.of_file(self._workspace.absolute(path))
+        except OSError as error:
+            raise ActionError(
+                Problem(f"{path} cannot be read: {error.strerror}", "a readable file", file=path)
+            ) from None
+        with self._lock:
+            self.bytes_hashed += digest.size
+        if signature.settled(begun):
+            self._memory.remember_digests([(path, signature, digest)])
+        return digest
+
+    def _refuse_pointer(self, path: str) -> None:
+        with self._workspace.absolute(path).open("rb") as stream:
+            if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise ActionError(
+                    Problem(
+                        f"{path} is a Git LFS pointer, not the file itself",
+                        "the file's content",
+                        f"git lfs pull --include {path}",
+                        file=path,
+                    )
+                )

@@ -1,0 +1,83 @@
+"""What a tool sees while it runs: its parameters, its inputs by path, and where outputs go.
+
+Content is handed over by digest: linking an input into an output moves no bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Protocol
+
+from tritonbuild.merkle import Entry, File, Folder
+
+
+class Process(Protocol):
+    """A program that a tool has started. It never outlives the build, however the build ends."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs; -N when signal N ended it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Seconds; raises TimeoutError."""
+
+    def stop(self, grace: float = 10.0) -> int:
+        """SIGTERM, then after `grace` seconds SIGKILL, to it and all it started."""
+
+
+class ToolContext(Protocol):
+    """Paths are relative to the working folder."""
+
+    parameters: Mapping[str, Any]
+    inputs: Folder
+    """The working folder's inputs."""
+
+    def read(self, path: str) -> bytes:
+        """An input file's content, verified. Raises KeyError when there is none."""
+
+    def open(self, path: str) -> BinaryIO:
+        """An input file, for reading."""
+
+    def path(self, path: str) -> Path:
+        """Where an input file or folder lies on disk, shared and read-only."""
+
+    def link(self, path: str, entry: Entry) -> None:
+        """Puts something that came in, or was written, into the outputs."""
+
+    def write(self, path: str, content: bytes, *, executable: bool = False) -> File:
+        """A new output file."""
+
+    def adopt(self, path: str, file: Path) -> File:
+        """Moves a finished file from the scratch folder into the outputs."""
+
+    def gather(self, path: str, folder: Path) -> Folder:
+        """Moves a finished folder from the scratch folder into the outputs."""
+
+    @property
+    def scratch(self) -> Path:
+        """A private folder, removed afterwards."""
+
+    @property
+    def log(self) -> IO[str]:
+        """Shown when the step fails."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the build is being stopped; long loops look at it."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Bytes."""
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        shm_prefix: str = "",
+    ) -> Process:
+        """Starts a program with exactly this environment, its output going to the log file.
+        Shared memory in /dev/shm whose name starts with `shm_prefix` is removed after it."""

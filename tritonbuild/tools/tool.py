@@ -1,0 +1,45 @@
+"""A tool: a named, versioned function from inputs to outputs, registered beside the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+
+from tritonbuild.tools.context import ToolContext
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What `@tool` makes of a function. Part of the key: name, version and the installed versions
+    of the libraries that make its bytes."""
+
+    name: str
+    revision: str
+    libraries: tuple[str, ...]
+    function: Callable[[ToolContext], int | None]
+
+    @cached_property
+    def version(self) -> str:
+        """Such as `2,protobuf=6.33.6`."""
+        return ",".join((self.revision, *(f"{name}={version(name)}" for name in self.libraries)))
+
+    def __call__(self, context: ToolContext) -> int:
+        """Runs it; the exit code."""
+        return self.function(context) or 0
+
+    def revised(self, suffix: str) -> Tool:
+        """The same tool under a revision that also names its source."""
+        return replace(self, revision=f"{self.revision}+{suffix}")
+
+
+def tool(
+    name: str, *, version: int, libraries: tuple[str, ...] = ()
+) -> Callable[[Callable[[ToolContext], int | None]], Tool]:
+    """Makes a tool of a function. `version` rises when the same inputs would give other bytes."""
+
+    def decorate(function: Callable[[ToolContext], int | None]) -> Tool:
+        return Tool(name, str(version), libraries, function)
+
+    return decorate
