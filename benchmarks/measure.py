@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +37,6 @@ def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) ->
             print(text, messages.read())
             raise subprocess.CalledProcessError(process.returncode, argv)
         return Cost(seconds, usage.ru_maxrss * 1024, text)
-
-
-def median(measure: Callable[[], Cost], times: int) -> Cost:
-    """The run with the median time, of an odd number of runs."""
-    costs = sorted((measure() for _ in range(times)), key=lambda cost: cost.seconds)
-    middle = statistics.median_low([cost.seconds for cost in costs])
-    return next(cost for cost in costs if cost.seconds == middle)
 
 
 def megabytes(size: int) -> str:

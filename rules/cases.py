@@ -54,7 +54,7 @@ def _from_json(file: Path) -> Case:
             raise ValueError(f"{key} is {document[key]!r}: expected a string")
     for key in ("inputs", "outputs"):
         if not isinstance(document.get(key), list):
-            raise ValueError(f"{key!r} is missing: expected a list of tensors")
+            raise ValueError(f"no list of tensors under {key!r}")
     return _case(
         [from_json(tensor) for tensor in document["inputs"]],
         [from_json(tensor) for tensor in document["outputs"]],

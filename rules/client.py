@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .cases import Case
+from .diagnose import refusal
 from .tensors import Tensor, from_bytes, to_bytes
 
 LARGEST = -1
@@ -25,9 +27,10 @@ class InferenceError(Exception):
 
 
 class Client:
-    def __init__(self, stub: Any, timeout: float, unwanted: Callable[[], str]):
+    def __init__(self, stub: Any, timeout: float, repository: str, unwanted: Callable[[], str]):
         self._stub = stub
         self._timeout = timeout
+        self._repository = repository
         self._unwanted = unwanted
 
     def infer(self, case: Case, model: str) -> dict[str, Tensor]:
@@ -49,7 +52,11 @@ class Client:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise InferenceError(f"no answer within {self._timeout:g} s") from None
-            raise InferenceError(error.details()) from None
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                self._give_up()
+            raise InferenceError(
+                refusal(error.details() or str(error.code()), self._repository)
+            ) from None
         try:
             return {
                 output.name: from_bytes(output.name, output.datatype, list(output.shape), raw)
@@ -57,6 +64,13 @@ class Client:
             }
         except ValueError as error:
             raise InferenceError(f"the answer cannot be read: {error}") from None
+
+    def _give_up(self) -> None:
+        """Raises InferenceError if the server has ended, which may show after its connections."""
+        for _ in range(10):
+            if why := self._unwanted():
+                raise InferenceError(why)
+            time.sleep(GLANCE)
 
     def _wait(self, call: Any) -> Any:
         import grpc
@@ -72,11 +86,15 @@ class Client:
 
 
 @contextmanager
-def client(address: str, timeout: float, unwanted: Callable[[], str]) -> Iterator[Client]:
-    """A connection; `timeout` is seconds a request may take, and `unwanted` says why requests
-    should be given up, if they should."""
+def client(
+    address: str, timeout: float, repository: str, unwanted: Callable[[], str]
+) -> Iterator[Client]:
+    """A connection to a server that was given that repository; `timeout` is seconds a request may
+    take, and `unwanted` says why requests should be given up, if they should."""
     import grpc
     from tritonclient.grpc import service_pb2_grpc
 
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
-        yield Client(service_pb2_grpc.GRPCInferenceServiceStub(channel), timeout, unwanted)
+        yield Client(
+            service_pb2_grpc.GRPCInferenceServiceStub(channel), timeout, repository, unwanted
+        )

@@ -24,6 +24,7 @@ from tritonbuild.rule import (
 from .distribution import DistributionInfo
 from .environment import environment
 from .paths import EXPECTED, is_relative, overlap
+from .requirements import checked
 
 IN_ENVIRONMENT = 'PATH="$(cd ../env/bin && pwd):$PATH"; export PATH; exec "$@"'
 """Wherever the input root is unpacked, the environment's programs come first."""
@@ -78,7 +79,9 @@ class Commands(Rule):
         argv = list(attributes.argv)
         if attributes.distribution is not None:
             distribution = ctx.provider(attributes.distribution)
-            inputs["/env"] = environment(ctx, distribution, attributes.requirements or ())
+            inputs["/env"] = environment(
+                ctx, distribution.python, checked(ctx, attributes.requirements or ())
+            )
             argv = ["sh", "-c", IN_ENVIRONMENT, "sh", *argv]
         elif attributes.requirements is not None:
             raise ctx.error(

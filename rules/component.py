@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 
 from tritonbuild.rule import Artifact, Context, Field, Rule, SourceRef
 
+from .requirements import checked
+
 MODEL = "model.py"
 """What makes a backend python-based."""
 
@@ -95,7 +97,7 @@ class Backends(_Component):
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
         folder, name = self._folder(ctx, MODEL), ctx.label.name
-        requirements = tuple(ctx.attributes.requirements)
+        requirements = checked(ctx, ctx.attributes.requirements)
         # With both files there, Triton takes the library.
         python_based = folder is not None and self.library.format(name) not in ctx.names(
             ctx.attributes.path

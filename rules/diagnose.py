@@ -1,4 +1,7 @@
-"""Why a server did not come up: the reason in its log, in one line if one line says it."""
+"""What a server says when something fails, in one line if one line says it.
+
+Paths in its model repository are shown without the repository's folder.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import Iterator
 from tritonbuild.rule import ActionError
 
 _FAILED = re.compile(
-    r"failed to load (?:model )?'(?P<model>.*?)'(?: version (?P<version>-?\d+))?: (?P<why>.*)"
+    r"failed to load (?:model )?'(?P<model>.*?)'(?: version (?P<version>-?\d+))?: (?P<why>(?s:.*))"
 )
 _POLL = re.compile(r"Poll failed for model directory '(?P<model>.*?)': (?P<why>.*)")
 _CONFIG = re.compile(r"Error parsing text-format inference\.ModelConfig: (?P<why>.*)")
@@ -19,7 +22,10 @@ _LIBRARY = re.compile(r"error while loading shared libraries: (?P<why>.*)")
 _STATUS = re.compile(r"^(?:Internal|Invalid argument|Not found|Unavailable|Unsupported|Unknown): ")
 _LOADING = re.compile(r"loading: (?P<model>.+):\d+\"?$")
 _LOADED = re.compile(r"successfully loaded '(?P<model>.*?)'")
-_TAKEN = re.compile(r"Socket '\S+:(?P<port>\d+)' already in use")
+_TAKEN = re.compile(r"failed to start \w+ service: .*Socket '\S+:(?P<port>\d+)' already in use")
+_REQUEST = re.compile(
+    r"^(?:\[request id: .*?\] )?(?:Failed to process the request\(s\) .*?message: )?"
+)
 _FATAL = re.compile(r"^error: (?P<why>.*)")
 _RECORD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (?P<text>.*)$")
 _FRAME = re.compile(r"^\s+(?P<file>.+)\((?P<line>\d+)\): (?P<function>.*)$")
@@ -31,12 +37,14 @@ class ServerError(ActionError):
 
 def outcome(code: int) -> str:
     """An exit code in words."""
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    if code >= 0:
+        return f"exit code {code}"
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
 
 
 def taken_port(log: str) -> int | None:
     """The port that someone else had, if that is why the server ended."""
-    found = _TAKEN.search(log)
+    found = next(_find(_TAKEN, log), None)
     return int(found["port"]) if found else None
 
 
@@ -52,14 +60,16 @@ def still_loading(log: str) -> list[str]:
 
 
 def reasons(log: str, repository: str) -> list[str]:
-    """What the log gives as reasons, a text each, most telling first; none if it gives none.
-
-    `repository` is the folder that the server was given; paths in it are shown without it.
-    """
-    told = dict.fromkeys(_reasons(log, repository.rstrip("/") + "/"))
+    """What the log gives as reasons, a text each, most telling first; none if it gives none."""
+    told = dict.fromkeys(_reasons(log, repository))
     if not told:
         told = dict.fromkeys(found["why"] for found in _find(_FATAL, log))
     return list(told)
+
+
+def refusal(answer: str, repository: str) -> str:
+    """Why a request failed, of the server's answer."""
+    return _exception(_REQUEST.sub("", answer), repository)
 
 
 def _reasons(log: str, repository: str) -> Iterator[str]:
@@ -68,13 +78,13 @@ def _reasons(log: str, repository: str) -> Iterator[str]:
         why = found["why"]
         if "failed to read text proto" in why and config:
             why = f"config.pbtxt:{config.pop(0)}"
-        yield f"model {found['model']!r}: {why.replace(repository, '')}"
+        yield f"model {found['model']!r}: {why.replace(f'{repository}/', '')}"
     for found in _find(_FAILED, log):
         version = f" version {found['version']}" if found["version"] else ""
         why = _exception(_STATUS.sub("", found["why"]), repository)
         yield f"model {found['model']!r}{version}: {why}"
     for found in _find(_STUB, log):
-        yield found["why"].replace(repository, "")
+        yield found["why"].replace(f"{repository}/", "")
     for found in _find(_LIBRARY, log):
         yield f"a library is missing: {found['why']}"
 
@@ -91,7 +101,7 @@ def _text(line: str) -> str:
     text = record["text"] if record else line
     if len(text) > 1 and text.startswith('"') and text.endswith('"'):
         try:
-            return str(json.loads(text)).replace("\n", "\x00")
+            return str(json.loads(text))
         except ValueError:
             return text[1:-1]
     return text
@@ -99,11 +109,9 @@ def _text(line: str) -> str:
 
 def _exception(why: str, repository: str) -> str:
     """A Python exception with the innermost of its places that lies in the repository."""
-    what, *frames = why.rstrip("\x00").split("\x00")
-    for frame in frames:
-        if (found := _FRAME.match(frame)) and found["file"].startswith(repository):
-            file = found["file"].removeprefix(repository)
+    what, at, places = why.partition("\n\nAt:\n")
+    for place in places.splitlines() if at else ():
+        if (found := _FRAME.match(place)) and found["file"].startswith(f"{repository}/"):
+            file = found["file"].removeprefix(f"{repository}/")
             return f"{what} ({file}, line {found['line']}, in {found['function']})"
-    return "\n".join(
-        [what, *(line for line in frames if line and not _FRAME.match(line) and line != "At:")]
-    )
+    return what.rstrip()

@@ -18,9 +18,9 @@ from tritonbuild.rule import (
 )
 
 from .fetch import fetch
-from .once import once
 from .python import PythonInfo, bundled_python
 from .pytriton import COMPONENTS, PROJECT, RELEASES, lay_out_pytriton
+from .requirements import checked
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Distributions(Rule):
         if attributes.requirements is not None:
             requirements = attributes.requirements
         yield DistributionInfo(
-            str(ctx.label), release, tree, python, components, tuple(requirements)
+            str(ctx.label), release, tree, python, components, checked(ctx, requirements)
         )
 
 
@@ -124,16 +124,15 @@ def _from_pypi(ctx: Context[Any], python: PythonInfo) -> _Parts:
     (wheel,) = ctx.locked(
         Request("pypi-nodeps", (str(requirement),), python.version, python.platform)
     )
+    fetched = fetch(ctx, wheel, "pypi")
     _, version, _, _ = parse_wheel_filename(wheel.name)
-    tree = once(
-        ctx,
+    made = ctx.tool(
         lay_out_pytriton,
-        f"lay out {wheel.name}",
-        "tree",
         parameters={"python": python.version},
-        inputs={"wheel": fetch(ctx, wheel, "pypi")},
+        inputs={"wheel": fetched},
+        outputs=["tree"],
     )
-    return RELEASES.get(str(version), ""), tree, COMPONENTS, ["numpy<2"]
+    return RELEASES.get(str(version), ""), made["tree"], COMPONENTS, ["numpy<2"]
 
 
 def _from_folder(ctx: Context[Any]) -> _Parts:
@@ -151,7 +150,11 @@ def _from_folder(ctx: Context[Any]) -> _Parts:
     components = {
         kind: tuple(
             name.rstrip("/")
-            for name in (ctx.names(SourceRef(f"{path.text}/{kind}")) if f"{kind}/" in names else ())
+            for name in (
+                ctx.names(SourceRef(f"{path.text.rstrip('/')}/{kind}"))
+                if f"{kind}/" in names
+                else ()
+            )
             if name.endswith("/")
         )
         for kind in COMPONENTS

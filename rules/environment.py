@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 from tritonbuild.rule import (
-    AnalysisError,
     Artifact,
     Context,
     Entry,
@@ -23,55 +22,28 @@ from tritonbuild.rule import (
     tool,
 )
 
-from .distribution import DistributionInfo
 from .fetch import fetch
-from .once import once
-from .python import SITE
+from .python import SITE, PythonInfo
 from .wheel import unpack_wheel
 
 
-def environment(
-    ctx: Context[Any], distribution: DistributionInfo, requirements: Iterable[str]
-) -> Artifact:
-    """Declares an environment of a distribution's Python with what Triton itself needs there and
-    `requirements`. Raises AnalysisError for what is not a requirement."""
-    wanted = {*distribution.constraints, *_checked(ctx, requirements)}
-    python = distribution.python
+def environment(ctx: Context[Any], python: PythonInfo, requirements: Iterable[str]) -> Artifact:
+    """Declares an environment of a Python with `requirements`, as `requirements.checked` writes
+    them."""
+    wanted = set(requirements)
     name, inputs = "environment", {"python": python.tree}
     if wanted:
         request = Request("pypi", tuple(sorted(wanted)), python.version, python.platform)
         name = f"environment {' '.join(request.request)}"
         for file in ctx.locked(request):
             inputs[f"wheels/{file.name.removesuffix('.whl')}"] = _unpacked(ctx, file)
-    return once(ctx, make_environment, name, "tree", inputs=inputs)
-
-
-def _checked(ctx: Context[Any], requirements: Iterable[str]) -> list[str]:
-    """As PEP 508 writes them, each in one way."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    checked, errors = [], []
-    expected = "a project and its versions, such as 'numpy<2' or 'scikit-learn==1.7.*'"
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            found, remedy = f"{text!r} is not a requirement", ""
-        else:
-            if not requirement.url:
-                checked.append(str(requirement))
-                continue
-            found = f"{text!r} names a file"
-            remedy = "put the wheel in an index or `find-links` folder of pip's configuration"
-        errors.append(ctx.error(found, key="requirements", expected=expected, remedy=remedy))
-    if errors:
-        raise AnalysisError(*(problem for error in errors for problem in error.problems))
-    return checked
+    return ctx.tool(make_environment, name=name, inputs=inputs, outputs=["tree"])["tree"]
 
 
 def _unpacked(ctx: Context[Any], file: LockedFile) -> Output:
     inputs = {"wheel": fetch(ctx, file, "pypi")}
-    return once(ctx, unpack_wheel, f"unpack {file.name}", "site", inputs=inputs)
+    name = f"unpack {file.name}"
+    return ctx.tool(unpack_wheel, name=name, inputs=inputs, outputs=["site"])["site"]
 
 
 @tool("environment", version=1)

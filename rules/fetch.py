@@ -12,6 +12,7 @@ from tritonbuild.rule import (
     Context,
     Digest,
     LockedFile,
+    Needs,
     Output,
     Problem,
     Process,
@@ -22,17 +23,39 @@ from tritonbuild.rule import (
 from . import pip
 from .debian import MIRROR, addresses
 from .download import WrongFileError, check, download, public
-from .once import once
 
 
 def fetch(ctx: Context[Any], file: LockedFile, kind: Literal["pypi", "https"]) -> Output:
-    """Declares the fetching of a locked file. `pypi`: a wheel, by pip; `https`: by its URL."""
+    """Declares the fetching of a locked file. `pypi`: a wheel, by pip; `https`: by its URL.
+    Raises AnalysisError for a wheel that is not named as one."""
+    if kind == "pypi":
+        _check_name(ctx, file.name)
     parameters: dict[str, Any] = {"kind": kind, "name": file.name, "sha256": file.sha256}
     if kind == "https":
         parameters["url"] = file.url
     if file.size:
         parameters["size"] = file.size
-    return once(ctx, fetch_file, f"fetch {file.name}", file.name, parameters=parameters, cpu=0.25)
+    made = ctx.tool(
+        fetch_file,
+        name=f"fetch {file.name}",
+        parameters=parameters,
+        outputs=[file.name],
+        needs=Needs(cpu=0.25),
+    )
+    return made[file.name]
+
+
+def _check_name(ctx: Context[Any], name: str) -> None:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        parse_wheel_filename(name)
+    except InvalidWheelFilename as error:
+        raise ctx.error(
+            f"triton.lock is damaged: {error}",
+            expected="the file name of a wheel",
+            remedy="restore it from version control, or run `tritonbuild lock`",
+        ) from None
 
 
 @tool("fetch", version=1)
@@ -49,6 +72,7 @@ def fetch_file(ctx: ToolContext) -> None:
             urls, file, sha256, size, ctx.progress, lambda: ctx.cancelled,
             mirror if len(urls) > 1 else "",
         )  # fmt: skip
+    ctx.progress(file.stat().st_size, size)
     ctx.adopt(name, file)
 
 

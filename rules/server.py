@@ -6,7 +6,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -24,6 +24,8 @@ INTERVAL = 0.05
 """Seconds between looks at a server that starts."""
 ATTEMPTS = 5
 """How often other ports are tried when someone else took one."""
+GRACE, GRACE_UNREADY = 5.0, 1.0
+"""Seconds that it has to stop."""
 
 
 class UnreachableError(Exception):
@@ -82,27 +84,33 @@ class Server:
 
 @contextmanager
 def server(
-    ctx: ToolContext, layout: Layout, log: Path, *, timeout: float, fixed: Ports | None = None
+    ctx: ToolContext,
+    layout: Layout,
+    log: Path,
+    *,
+    timeout: float,
+    fixed: Ports | None = None,
+    glance: Callable[[], None] = lambda: None,
 ) -> Iterator[Server]:
     """Starts it, waits until every model is ready, and stops it whatever happens.
 
     `timeout` is in seconds, for the start. `fixed` ports are taken as they are; else free ones
-    are found. Raises ServerError; what the server said stays in the log file.
+    are found. `glance` is called now and then while it starts. Raises ServerError; what the server
+    said stays in the log file.
     """
     linkage.check(ctx, layout)
-    attempts = 1 if fixed else ATTEMPTS
-    while True:
+    for _ in range(1 if fixed else ATTEMPTS):
         with _ports(fixed) as chosen:
             log.write_bytes(b"")
-            attempts -= 1
             running = _start(ctx, layout, log, chosen)
             try:
-                if _wait(ctx, running, layout, timeout) or not attempts:
+                if _wait(ctx, running, layout, timeout, glance):
                     yield running
                     return
             finally:
                 # A server with a broken stub would take all its time to stop, and then fail.
-                running.process.stop(grace=10 if running.start_seconds and not ctx.cancelled else 1)
+                running.process.stop(GRACE if running.start_seconds else GRACE_UNREADY)
+    raise ServerError(f"someone else took port {diagnose.taken_port(_read(log))} meanwhile")
 
 
 @contextmanager
@@ -134,10 +142,17 @@ def _start(ctx: ToolContext, layout: Layout, log: Path, chosen: Ports) -> Server
     return Server(process, chosen, log, identity)
 
 
-def _wait(ctx: ToolContext, running: Server, layout: Layout, timeout: float) -> bool:
+def _wait(
+    ctx: ToolContext,
+    running: Server,
+    layout: Layout,
+    timeout: float,
+    glance: Callable[[], None],
+) -> bool:
     """Until it is ready; False when someone else has one of its ports. Raises ServerError."""
     began = time.monotonic()
     while True:
+        glance()
         if ctx.cancelled:
             raise ServerError("the server was stopped before it was ready")
         ended = running.process.poll()
@@ -157,18 +172,25 @@ def _wait(ctx: ToolContext, running: Server, layout: Layout, timeout: float) -> 
                 layout,
             )
         if time.monotonic() - began > timeout:
-            raise _failure(f"the server was not ready after {timeout:g} s", running, layout)
+            raise _failure(
+                f"the server was not ready after {timeout:g} s",
+                running,
+                layout,
+                "if it only takes longer, give it a longer `timeout`",
+            )
         time.sleep(INTERVAL)
 
 
-def _failure(what: str, running: Server, layout: Layout) -> ServerError:
+def _failure(what: str, running: Server, layout: Layout, remedy: str = "") -> ServerError:
     """Says why, from the log, and what state that left the server in."""
     log = _read(running.log)
     loading = diagnose.still_loading(log)
     if loading:
         what += f"; still loading: {', '.join(loading)}"
     told = diagnose.reasons(log, str(layout.repository))
-    return ServerError(*map(Problem, told or [what]), *([what] if told and loading else []))
+    if not told:
+        return ServerError(Problem(what, remedy=remedy))
+    return ServerError(*told, *([what] if loading else []))
 
 
 def _read(log: Path) -> str:

@@ -133,7 +133,8 @@ def verify(ctx: ToolContext) -> int:
                 def unwanted() -> str:
                     return running.gone or ("stopped" if ctx.cancelled else "")
 
-                with client(running.grpc, parameters["timeout"], unwanted) as asking:
+                repository = str(layout.repository)
+                with client(running.grpc, parameters["timeout"], repository, unwanted) as asking:
                     report.outcomes += golden.run(
                         asking, _cases(ctx), report.models, parameters["rtol"], parameters["atol"]
                     )

@@ -44,7 +44,8 @@ def main() -> None:
     }
     pins["snapshot"] = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     pins["version"] = packages["python3.11"]["Version"].partition("-")[0]
-    pins["packages"] = [_pin(packages[pin["name"]]) for pin in pins["packages"]]
+    names = sorted(pin["name"] for pin in pins["packages"])
+    pins["packages"] = [_pin(packages[name]) for name in names]
     PINS.write_text(HEADER + tomli_w.dumps(pins))
 
 

@@ -126,12 +126,11 @@ def test_without_a_distribution_it_gets_no_python(tree: Tree) -> None:
     assert "/env" not in declared.inputs
 
 
-@pytest.mark.parametrize("place", ["workspace", "command"])
-def test_with_a_distribution_its_python_and_the_requirements_come_first(
-    tree: Tree, place: str
+def test_a_distribution_s_python_and_the_requirements_come_first(
+    tree: Tree, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = 'distribution = "//:pypi"\n'
-    tree.write({"triton.toml": f"{ROOT}{own if place == 'workspace' else ''}{PYPI}"})
+    monkeypatch.setenv("TRITONBUILD_CACHE_DIR", str(shared_cache))
+    tree.write({"triton.toml": f'{ROOT}distribution = "//:pypi"\n{PYPI}'})
     tree.write({"p/look.py": "import six, sys\nopen('x', 'w').write(f'{sys.prefix} {six}')\n"})
     text = """
     argv = ["python3", "look.py"]
@@ -139,7 +138,7 @@ def test_with_a_distribution_its_python_and_the_requirements_come_first(
     outputs = ["x"]
     requirements = ["six"]
     """
-    prefix, six = made(tree, text + (own if place == "command" else ""))["x"].decode().split(" ", 1)
+    prefix, six = made(tree, text)["x"].decode().split(" ", 1)
     assert prefix.endswith("/env")
     assert f"{prefix}/lib" in six
 

@@ -19,13 +19,13 @@ from tritonbuild.rules.fetch import fetch_file
 from tritonbuild.merkle import File
 from tritonbuild.rule import ActionError
 
-FLATBUFFERS = {
+FLATBUFFERS: dict[str, Any] = {
     "kind": "pypi",
     "name": "flatbuffers-25.12.19-py2.py3-none-any.whl",
     "sha256": "7634f50c427838bb021c2d66a3d1168e9d199b0607e6329399f04846d42e20b4",
     "size": 26661,
 }
-LIBBZ2 = {
+LIBBZ2: dict[str, Any] = {
     "kind": "https",
     "name": "libbz2-1.0_1.0.8-5+b1_amd64.deb",
     "url": archive_url("20261121T000000Z", "pool/main/b/bzip2/libbz2-1.0_1.0.8-5+b1_amd64.deb"),

@@ -86,7 +86,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def empty(tmp_path: Path) -> Path:
     (tmp_path / "triton.toml").write_text('[workspace]\nname = "empty"\n')
     return tmp_path
 
@@ -98,22 +98,19 @@ def test_a_wheel_has_no_top_level_rules(installed: Path) -> None:
     assert "site-packages/tritonbuild/rules/" in below
 
 
-def test_an_installed_wheel_works_outside_the_checkout(installed: Path, workspace: Path) -> None:
-    run([installed / "tritonbuild", "info"], workspace)
+def test_an_installed_wheel_works_outside_the_checkout(installed: Path, empty: Path) -> None:
+    run([installed / "tritonbuild", "info"], empty)
 
 
-def test_an_installed_wheel_has_the_rules_of_the_checkout(installed: Path, workspace: Path) -> None:
+def test_an_installed_wheel_has_the_rules_of_the_checkout(installed: Path, empty: Path) -> None:
     here = Path(sys.executable).parent
     schemas = {
-        run([programs / "tritonbuild", "info", "--schema"], workspace)
-        for programs in (here, installed)
+        run([programs / "tritonbuild", "info", "--schema"], empty) for programs in (here, installed)
     }
     assert len(schemas) == 1
 
 
-def test_an_editable_install_works(
-    tmp_path_factory: pytest.TempPathFactory, workspace: Path
-) -> None:
+def test_an_editable_install_works(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> None:
     folder = tmp_path_factory.mktemp("editable")
     programs = install(["--editable", checkout(folder)], folder)
-    run([programs / "tritonbuild", "info"], workspace)
+    run([programs / "tritonbuild", "info"], empty)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from parts.tree import Tree
-from tritonbuild.rules.model import ModelInfo, ServableInfo
+from tritonbuild.rules.servable import ModelInfo, ServableInfo
 
 from tritonbuild.errors import ExitCode, Problem
+from tritonbuild.events import Status
 from tritonbuild.label import Label
 
 ROOT = """\
@@ -322,3 +323,41 @@ def test_a_config_file_that_is_a_folder_is_refused(tree: Tree) -> None:
         tree, 'backend = "python"\nversions = { 1 = "code" }\nconfig_file = "code"'
     )
     assert problem.found == "p/code is a folder"
+
+
+EVERY_KIND_OF_FIELD = """
+backend = "python"
+versions = { 1 = "code", 12 = "code" }
+[models.m.config]
+max_batch_size = 8
+version_policy.all = {}
+instance_group = [{ count = 1, kind = "CPU" }]
+input = [{ name = "x", data_type = "FP32", dims = [-1] }]
+output = [{ name = "y", data_type = "TYPE_FP32", dims = [-1] }]
+parameters = { A = 'é"', B = { string_value = "b" } }
+metric_tags = { team = "a" }
+optimization = { priority = "MAX", input_pinned_memory = { enable = false } }
+[models.m.config.dynamic_batching]
+preferred_batch_size = [4, 8]
+priority_levels = 2
+default_priority_level = 1
+priority_queue_policy = { 2 = { default_timeout_microseconds = 10_000_000_000 } }
+[verifications.m_loads]
+target = ":m"
+"""
+
+
+def test_a_real_server_takes_every_kind_of_config_field(
+    tree: Tree, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITONBUILD_CACHE_DIR", str(shared_cache))
+    default = 'distribution = "//:pypi"\n[distributions.pypi]\npypi = "nvidia-pytriton==0.7.0"\n'
+    tree.write(
+        {
+            "triton.toml": ROOT.replace("[backends.python]", f"{default}[backends.python]"),
+            "p/code/model.py": "class TritonPythonModel:\n    def execute(self, requests): ...\n",
+        }
+    )
+    declare(tree, EVERY_KIND_OF_FIELD)
+    report = tree.build("//p:m_loads", test=True)
+    assert [target.status for target in report.targets] == [Status.PASSED]

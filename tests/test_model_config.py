@@ -63,7 +63,7 @@ def test_the_schema_is_loaded_without_grpc() -> None:
 
 
 def test_the_schema_stands_beside_that_of_tritonclient() -> None:
-    from tritonclient.grpc import model_config_pb2
+    from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
 
     assert model_config_pb2.ModelConfig.FromString(empty().SerializeToString()) is not None
     assert empty().DESCRIPTOR is model_config_pb2.ModelConfig.DESCRIPTOR

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from parts.tree import Tree
-from tritonbuild.rules.model import ServableInfo
+from tritonbuild.rules.servable import ServableInfo
 
 from tritonbuild.errors import ExitCode
 from tritonbuild.label import Label

@@ -17,14 +17,18 @@ from typing import Any, Protocol
 from tritonbuild import reapi
 from tritonbuild.digest import Digest
 from tritonbuild.label import Label
-from tritonbuild.merkle import Entry, File, Folder, folder_of, to_message
+from tritonbuild.merkle import Conflict, Entry, File, Folder, folder_of, to_message
 
 WORK = "work"
 """Where an action's working folder lies in its input root."""
 PARAMETERS = "parameters.json"
 """The file in the working folder that holds a tool's parameters."""
-HOST_PLATFORM = {"OSFamily": platform.system(), "ISA": platform.machine().replace("_", "-")}
-"""In the words of the API's platform lexicon: `Linux`, `x86-64`."""
+ISA = {"x86_64": "x86-64", "aarch64": "arm-a64"}
+HOST_PLATFORM = {
+    "OSFamily": platform.system().lower(),
+    "ISA": ISA.get(platform.machine(), platform.machine()),
+}
+"""In the words of the API's platform lexicon."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -215,7 +219,7 @@ class KeyWriter:
         self._platform.add((name, value))
 
     def input(self, path: str, artifact: Artifact, entry: Entry) -> None:
-        self._entries[path[1:] if path.startswith("/") else f"{WORK}/{path}"] = entry
+        self._place(path[1:] if path.startswith("/") else f"{WORK}/{path}", entry)
         if isinstance(artifact, Literal):
             self._literals.append(artifact.content)
 
@@ -233,7 +237,7 @@ class KeyWriter:
         if self._parameters is not None:
             content = json.dumps(self._parameters, sort_keys=True, separators=(",", ":")).encode()
             self._literals.append(content)
-            self._entries[f"{WORK}/{PARAMETERS}"] = File(Digest.of_bytes(content))
+            self._place(f"{WORK}/{PARAMETERS}", File(Digest.of_bytes(content)))
         root = folder_of(self._entries)
         for name, value in sorted(self._platform):
             self._command.platform.properties.add(name=name, value=value)
@@ -243,6 +247,10 @@ class KeyWriter:
         self._action.input_root_digest.CopyFrom(to_message(root.digest))
         encoded = self._action.SerializeToString(deterministic=True)
         return Encoded(Digest.of_bytes(encoded), encoded, command, root, tuple(self._literals))
+
+    def _place(self, path: str, entry: Entry) -> None:
+        if self._entries.setdefault(path, entry) is not entry:
+            raise Conflict(path)
 
 
 def encode(action: Action, entries: Mapping[str, Entry]) -> Encoded:

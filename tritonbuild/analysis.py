@@ -244,8 +244,8 @@ class _Context:
         return self._wrong(tuple(key.split(".")) if key else (), found, expected, remedy)
 
     def _declare(self, action: Action) -> dict[str, Output]:
-        if action.id in self._target.actions:
-            raise TypeError(f"{action.id} is declared twice; give one a name of its own")
+        if self._target.actions.get(action.id, action) != action:
+            raise TypeError(f"{action.id} is declared as two things; give each a name of its own")
         self._target.actions[action.id] = action
         return {path: Output(action.id, path) for path in action.outputs}
 

@@ -250,6 +250,7 @@ class Build:
         states = [self._jobs[id].state for id in needed]
         self.report.metrics.executed = sum(s in (State.BUILT, State.FAILED) for s in states)
         self.report.metrics.cached = states.count(State.CACHED)
+        self.report.metrics.bytes_pulled = self._session.tools.bytes_pulled
         self.report.metrics.bytes_hashed = self._session.sources.bytes_hashed
 
     def _exit_code(self) -> ExitCode:

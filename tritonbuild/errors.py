@@ -52,7 +52,10 @@ class Problem:
         return text
 
     def at(self, **where: Any) -> Problem:
-        """This problem with the places filled in that it does not name itself."""
+        """This problem with the places filled in that it does not name itself. A line and a key
+        belong to their file."""
+        if self.file and where.get("file") not in (None, self.file):
+            where = {name: value for name, value in where.items() if name == "label"}
         missing = {
             name: value for name, value in where.items() if value and not getattr(self, name)
         }

@@ -5,6 +5,9 @@ The facts come from the traversal that makes the key (`action.describe`), writte
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,23 +30,24 @@ class Records(Protocol):
 
 
 class FactWriter:
-    """An `action.Writer` that names everything as a person knows it: name → value."""
+    """An `action.Writer` that names everything as a person knows it: name → value. What makes
+    another key makes another fact."""
 
-    def __init__(self, table: str):
+    def __init__(self, table: str, package: str):
         self._table = table
+        self._package = package
         self.facts: dict[str, str] = {}
         self._arguments: list[str] = []
 
     def argument(self, text: str) -> None:
         self._arguments.append(text)
-        self.facts["command"] = " ".join(self._arguments)
+        self.facts["command"] = shlex.join(self._arguments)
 
     def tool(self, name: str, version: str) -> None:
         self.facts[f"tool {name}"] = version
 
     def parameter(self, key: str, value: Any) -> None:
-        for path, leaf in _leaves(f"{self._table}.{key}", value):
-            self.facts[path] = leaf
+        self.facts.update(_leaves(self._table, {key: value}))
 
     def environment(self, name: str, value: str) -> None:
         self.facts[f"environment {name}"] = value
@@ -54,9 +58,11 @@ class FactWriter:
     def input(self, path: str, artifact: Artifact, entry: Entry) -> None:
         match artifact:
             case Source(source):
+                if source != (f"{self._package}/{path}" if self._package else path):
+                    self.facts[f"input {path}"] = source
                 self._entry(f"file {source}", entry)
             case Literal(_, key):
-                self.facts[key] = _digest(entry)
+                self.facts[f"{key} as {path}"] = _digest(entry)
             case _:
                 self.facts[f"{artifact.action.label} {artifact.path} as {path}"] = _digest(entry)
 
@@ -64,13 +70,13 @@ class FactWriter:
         self.facts[f"output {path}"] = "declared"
 
     def timeout(self, seconds: float) -> None:
-        self.facts["timeout"] = f"{seconds:g} s"
+        self.facts["timeout"] = f"{seconds:.15g} s"
 
     def uncacheable(self) -> None:
         self.facts["cacheable"] = "no"
 
     def _entry(self, name: str, entry: Entry) -> None:
-        if isinstance(entry, Folder):
+        if isinstance(entry, Folder) and entry.entries:
             for path, below in entry.files():
                 self.facts[f"{name}/{path}"] = _digest(below)
         else:
@@ -79,20 +85,22 @@ class FactWriter:
 
 def facts_of(action: Action, table: str, entries: Mapping[str, Entry]) -> dict[str, str]:
     """`table` is where the target stands in its manifest: `models.densenet`."""
-    writer = FactWriter(table)
+    writer = FactWriter(table, action.id.label.package)
     describe(action, entries, writer)
     return writer.facts
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Each value below a key path, both as TOML writes them."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            yield from _leaves(f"{path}.{key}", below)
+            quoted = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+            yield from _leaves(f"{path}.{quoted}", below)
     elif isinstance(value, list | tuple) and value:
         for index, below in enumerate(value):
             yield from _leaves(f"{path}[{index}]", below)
     else:
-        yield path, str(value)
+        yield path, json.dumps(value, ensure_ascii=False)
 
 
 def _digest(entry: Entry) -> str:
@@ -102,13 +110,13 @@ def _digest(entry: Entry) -> str:
         case Symlink(target):
             return f"→ {target}"
         case _:
-            return entry.digest.hash[:SHOWN]
+            return f"{entry.digest.hash[:SHOWN]} (a folder)"
 
 
 def compare(before: Mapping[str, str] | None, now: Mapping[str, str]) -> list[str]:
     """What changed, a sentence each."""
     if before is None:
-        return ["it has not run in this workspace before"]
+        return ["it is new in this workspace"]
     reasons = []
     for name in sorted({**before, **now}):
         old, new = before.get(name), now.get(name)

@@ -117,7 +117,9 @@ class Graph:
         if isinstance(ref, ByName) and not ref.text.startswith(("//", ":")):
             yield self._named(package, ref)
             return
-        pattern = Pattern.parse(ref.text, package.path, package.root)
+        pattern = self._named_all(declaration, ref) or Pattern.parse(
+            ref.text, package.path, package.root
+        )
         if pattern.negative:
             raise UsageError(Problem(f"{ref.text!r} takes away", "a label or pattern that adds"))
         for found in self.expand([pattern]):
@@ -132,6 +134,18 @@ class Graph:
                         + ", ".join(f"[{table}]" for table in self._tables(ref.wants)),
                     )
                 )
+
+    def _named_all(self, declaration: Declaration, ref: Dep[Any]) -> Pattern | None:
+        """`:all` means the target of that name where there is one that provides what is wanted."""
+        here = declaration.package
+        pattern = Pattern.parse(ref.text, here.path, here.root)
+        if pattern.recursive or pattern.negative or pattern.name is not None:
+            return None
+        package = self.manifests.package(pattern.package)
+        target = package.declarations.get("all") if package else None
+        if target is None or target.label == declaration.label or not _provides(target, ref.wants):
+            return None
+        return Pattern(pattern.package, "all")
 
     def _named(self, package: Package, ref: ByName[Any]) -> Label:
         """The target of a bare name: of the same package, else of the root."""

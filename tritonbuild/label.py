@@ -9,6 +9,7 @@ from functools import total_ordering
 from tritonbuild.errors import Problem, UsageError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@~-]*\Z")
+RECURSIVE = re.compile(r"(//|\./)?(?:(.+)/)?\.\.\.")
 EXPECTED_NAME = "letters, digits and _ . + = , @ ~ -, not starting with a sign"
 
 
@@ -89,15 +90,10 @@ class Pattern:
     def parse(cls, text: str, package: str = "", root: str = "") -> Pattern:
         """A label, `//pkg:all`, `//pkg/...`, `//...`, `:all`, `...`; a leading `-` takes away."""
         negative, body = text.startswith("-"), text.removeprefix("-")
-        recursive = body.removesuffix("...") if body.endswith("...") else None
-        if recursive is not None:
-            if recursive.startswith("//"):
-                below = recursive[2:].rstrip("/")
-                start = "/".join(part for part in (root, check_package(below)) if part)
-            else:
-                below = recursive.rstrip("/").removeprefix("./")
-                start = "/".join(part for part in (package, check_package(below)) if part)
-            return cls(start, None, True, negative)
+        if recursive := RECURSIVE.fullmatch(body):
+            above = root if recursive[1] == "//" else package
+            below = check_package(recursive[2] or "")
+            return cls("/".join(part for part in (above, below) if part), None, True, negative)
         label = Label.parse(body, package, root)
         return cls(label.package, None if label.name == "all" else label.name, False, negative)
 

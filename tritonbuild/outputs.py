@@ -117,6 +117,7 @@ class Outputs:
         if path.is_symlink() or not path.is_dir():
             remove_tree(path)
             path.mkdir(parents=True)
+            path.chmod(0o755)
         for name in os.listdir(path):
             if name not in wanted.entries:
                 remove_tree(path / name)
@@ -127,16 +128,13 @@ class Outputs:
                 continue
             temporary = path / f".{name}.tmp"
             remove_tree(temporary)
-            self._make(entry, temporary)
+            large = isinstance(entry, File) and entry.digest.size >= CHUNK
+            materialise(entry, temporary, self._blobs, link if large else copy)
             if target.is_dir() and not target.is_symlink():
                 remove_tree(target)
             temporary.rename(target)
-
-    def _make(self, entry: Entry, target: Path) -> None:
-        large = isinstance(entry, File) and entry.digest.size >= CHUNK
-        materialise(entry, target, self._blobs, link if large else copy)
-        if large and isinstance(entry, File):
-            self._sources.linked(entry.digest)
+            if isinstance(entry, File):
+                self._sources.linked(entry.digest)
 
 
 def describe(path: str, entry: Entry) -> OutputFile:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-Path = tuple[str | int, ...]
+Path = tuple[str, ...]
+"""Keys, and indexes of arrays as digits."""
 
 
 def line_of(content: bytes, path: Sequence[str | int]) -> int | None:
@@ -26,9 +27,9 @@ def line_of(content: bytes, path: Sequence[str | int]) -> int | None:
                 keys = _keys(node.named_children[0])
                 index = arrays.get(keys, 0)
                 arrays[keys] = index + 1
-                _table(node, (*keys, index), lines)
+                _table(node, (*keys, str(index)), lines)
     for length in range(len(path), 0, -1):
-        if (line := lines.get(tuple(path[:length]))) is not None:
+        if (line := lines.get(tuple(map(str, path[:length])))) is not None:
             return line
     return None
 
@@ -54,8 +55,8 @@ def _value(node: Node, path: Path, lines: dict[Path, int]) -> None:
             _pair(child, path, lines)
     elif node.type == "array":
         for index, child in enumerate(children):
-            _mark(child, (*path, index), lines)
-            _value(child, (*path, index), lines)
+            _mark(child, (*path, str(index)), lines)
+            _value(child, (*path, str(index)), lines)
 
 
 def _mark(node: Node, path: Path, lines: dict[Path, int]) -> None:

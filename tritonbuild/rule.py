@@ -234,7 +234,7 @@ class Context(Protocol[P_co]):
         is_test: bool = False,
     ) -> dict[str, Output]:
         """Declares an action that calls a tool; its outputs by path. `name` tells it from the
-        target's other actions (default: the tool's)."""
+        target's other actions (default: the tool's); the same may be declared again."""
 
     def program(
         self,

@@ -92,6 +92,7 @@ class Scheduler:
         self._memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self._keep_going = keep_going
         self._done: Callable[[Job], None] = lambda job: None
+        self._failed = False
 
     def run(self, wanted: Iterable[ActionId], done: Callable[[Job], None]) -> None:
         """Until everything wanted is done, failed or skipped; `done` is told of each as it ends.
@@ -127,8 +128,8 @@ class Scheduler:
             finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
             for future in finished:
                 ready.extend(self._finish(running.pop(future), future))
-                if not self._keep_going and any(job.state is State.FAILED for job in needed):
-                    ready.clear()
+            if self._failed and not self._keep_going:
+                ready.clear()
 
     def _needed(self, wanted: Iterable[ActionId]) -> list[Job]:
         """The wanted jobs and all below them, with their needs counted."""
@@ -153,6 +154,8 @@ class Scheduler:
         memory = self._memory - sum(need.memory for need in held)
         chosen: list[Job] = []
         for job in ready:
+            if slots <= 0:
+                break
             need = job.action.needs
             alone = not held and not chosen
             if alone or (min(need.cpu, self._slots) <= slots and need.memory <= memory):
@@ -210,12 +213,9 @@ class Scheduler:
             raise ActionError(Problem(f"{error} in its inputs", "one content a path")) from None
 
     def _changed(self, job: Job) -> list[str]:
-        """Inputs from the workspace that are not any more what they were; they are forgotten."""
+        """Inputs from the workspace that are not any more what they were."""
         paths = [a.path for a in job.action.inputs.values() if isinstance(a, Source)]
-        changed = [path for path in paths if not self._sources.unchanged(path)]
-        for path in changed:
-            self._sources.forget(path)
-        return changed
+        return [path for path in paths if not self._sources.unchanged(path)]
 
     def _finish(self, job: Job, future: Future[Execution]) -> list[Job]:
         """Records the end of a job; the jobs that became ready by it."""
@@ -224,6 +224,7 @@ class Scheduler:
         except TritonbuildError as error:
             job.error = error
             job.state = State.FAILED
+            self._failed = True
             if not isinstance(error, Interrupted):
                 self._listener(ActionEnded(str(job.action.id), Status.FAILED))
                 self._done(job)

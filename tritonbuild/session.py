@@ -37,10 +37,10 @@ from tritonbuild.workspace import Workspace
 class Session:
     """Everything that verbs share. Close it."""
 
-    def __init__(self, root: Path, listener: Listener, cancellation: Cancellation | None = None):
+    def __init__(self, root: Path, listener: Listener, cancellation: Cancellation):
         self.root = root
         self.listener = listener
-        self.cancellation = cancellation or Cancellation()
+        self.cancellation = cancellation
         self.workspace = Workspace(root)
         self.cache = DiskCache(cache_root(), lambda text: listener(Note(text)))
         self.state_folder = state_folder(self.cache.root, root)
@@ -86,7 +86,7 @@ class Session:
             self.graph, labels, before, self._resolve, locked=locked, to_run=to_run
         )
         if lock is not before:
-            lock.write(self.root)
+            Lock.read(self.root).with_entries(lock.entries).write(self.root)
             self.workspace.look(LOCK_FILE)
             self.listener(Note(f"{LOCK_FILE} has new entries; commit it"))
         return plan

@@ -6,13 +6,13 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, Problem
 from tritonbuild.merkle import Entry, File, Folder, folder_of
-from tritonbuild.workspace import Signature, Workspace
+from tritonbuild.workspace import Ignored, Signature, Workspace, always_ignored, never_ignored
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -41,7 +41,9 @@ class Sources:
     def __init__(self, workspace: Workspace, memory: Digests):
         self._workspace = workspace
         self._memory = memory
-        self._known: dict[str, File] = {}
+        self._known: dict[str, tuple[Signature, File]] = {}
+        self._contents: dict[str, list[str]] = {}
+        """Folder → every file and folder in it that made its entry."""
         self._holders: dict[Digest, str] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(os.cpu_count(), "hash")
@@ -54,10 +56,17 @@ class Sources:
             raise ActionError(Problem(f"{path} does not exist any more", file=path))
         if not signature.is_folder:
             return self._file(path)
-        return self._folder(path, heed_ignores=not self._workspace.ignored(path, True))
+        named_though_ignored = self._workspace.ignored(path, True)
+        return self._folder(
+            path, always_ignored if named_though_ignored else self._workspace.ignored
+        )
 
-    def _folder(self, path: str, *, heed_ignores: bool) -> Folder:
-        paths = list(self._workspace.walk(path, heed_ignores=heed_ignores))
+    def _folder(self, path: str, ignored: Ignored) -> Folder:
+        paths = list(self._workspace.walk(path, ignored))
+        parents = {parent.as_posix() for file in paths for parent in PurePosixPath(file).parents}
+        inside = {parent for parent in parents if parent == path or parent.startswith(f"{path}/")}
+        with self._lock:
+            self._contents[path] = [path, *inside, *paths]
         files = self._pool.map(self._file, paths)
         below = len(path) + 1 if path else 0
         entries: dict[str, Entry] = dict(zip((p[below:] for p in paths), files, strict=True))
@@ -65,7 +74,7 @@ class Sources:
 
     def everything(self) -> Folder:
         """The whole workspace, nothing left out."""
-        return self._folder("", heed_ignores=False)
+        return self._folder("", never_ignored)
 
     def find(self, digest: Digest) -> Path | None:
         """A file of the workspace that has this content and has not changed since."""
@@ -76,18 +85,7 @@ class Sources:
 
     def unchanged(self, path: str) -> bool:
         """Whether a file or folder is still what `entry` said."""
-        signature = self._workspace.seen.get(path)
-        if signature is None or not signature.is_folder:
-            return self._workspace.unchanged(path)
-        prefix = f"{path}/"
-        paths = [p for p in list(self._workspace.seen) if p == path or p.startswith(prefix)]
-        return all(map(self._workspace.unchanged, paths))
-
-    def forget(self, path: str) -> None:
-        """Makes the next `entry` look again."""
-        with self._lock:
-            for known in [p for p in self._known if p == path or p.startswith(f"{path}/")]:
-                del self._known[known]
+        return all(map(self._workspace.unchanged, self._contents.get(path, [path])))
 
     def linked(self, digest: Digest) -> None:
         """A hard link to this content was made: that moved the file's ctime, nothing else."""
@@ -98,21 +96,24 @@ class Sources:
         after = Signature.of(os.stat(self._workspace.absolute(path)))
         if before is not None and after._replace(ctime_ns=before.ctime_ns) == before:
             self._workspace.seen[path] = after
+            with self._lock:
+                self._known[path] = (after, self._known[path][1])
             self._memory.remember_digests([(path, after, digest)])
 
     def _file(self, path: str) -> File:
-        with self._lock:
-            if path in self._known:
-                return self._known[path]
         signature = self._workspace.look(path)
         if signature is None:
             raise ActionError(Problem(f"{path} does not exist any more", file=path))
+        with self._lock:
+            known = self._known.get(path)
+        if known is not None and known[0] == signature:
+            return known[1]
         digest = self._memory.digest(path, signature)
         if digest is None:
             digest = self._hash(path, signature)
         file = File(digest, signature.executable)
         with self._lock:
-            self._known[path] = file
+            self._known[path] = (signature, file)
             self._holders[digest] = path
         return file
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +31,10 @@ ALWAYS_IGNORED = (
     "*.py[co]",
     f"/{OUTPUTS}",
 )
+
+
+Ignored = Callable[[str, bool], bool]
+"""Whether a path (and is it a folder?) does not count."""
 
 
 class Signature(NamedTuple):
@@ -156,14 +160,14 @@ class Workspace:
         except OSError as error:
             raise unreadable(path, error) from None
 
-    def walk(self, path: str, *, heed_ignores: bool = True) -> Iterator[str]:
-        """Every file below a folder, sorted, ignored ones left out."""
+    def walk(self, path: str, ignored: Ignored) -> Iterator[str]:
+        """Every file below a folder, sorted, without those that `ignored` names."""
         for name, is_folder in self.names(path):
             below = f"{path}/{name}" if path else name
-            if self.ignored(below, is_folder) if heed_ignores else name == ".git":
+            if ignored(below, is_folder):
                 continue
             if is_folder:
-                yield from self.walk(below, heed_ignores=heed_ignores)
+                yield from self.walk(below, ignored)
             else:
                 yield below
 
@@ -207,6 +211,15 @@ class Workspace:
                 raise leaves(path, f"a link to {os.readlink(full)}")
         elif os.path.isdir(full):
             self._inside.add(path)
+
+
+def always_ignored(path: str, is_folder: bool) -> bool:
+    """Whether nobody wants it, even in a folder that is named explicitly."""
+    return bool(ignore_spec(ALWAYS_IGNORED).match_file(f"{path}/" if is_folder else path))
+
+
+def never_ignored(path: str, is_folder: bool) -> bool:
+    return False
 
 
 @lru_cache

@@ -16,7 +16,7 @@ def only_folder(patch: pytest.MonkeyPatch, folder: Path) -> None:
 def only_index(patch: pytest.MonkeyPatch, url: str) -> None:
     _forget(patch)
     patch.setenv("PIP_INDEX_URL", url)
-    patch.setenv("PIP_RETRIES", "0")
+    patch.setenv("PIP_RETRIES", "1")
 
 
 def _forget(patch: pytest.MonkeyPatch) -> None:

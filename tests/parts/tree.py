@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonbuild.build import Options, Report, build
+from tritonbuild.cancel import Cancellation
 from tritonbuild.errors import ExitCode, Problem, TritonbuildError
 from tritonbuild.label import Label, Pattern
 from tritonbuild.plan import Plan
@@ -30,10 +31,11 @@ class Tree:
         with self._session() as session:
             return session.plan(_labels(session, patterns))
 
-    def build(self, *patterns: str) -> Report:
+    def build(self, *patterns: str, test: bool = False) -> Report:
         """Ends without a problem."""
+        parsed = [Pattern.parse(text) for text in patterns]
         with self._session() as session:
-            report = build(session, [Pattern.parse(text) for text in patterns], Options())
+            report = build(session, parsed, Options(test=test))
         assert report.problems == []
         return report
 
@@ -53,7 +55,7 @@ class Tree:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self.root, lambda event: None) as session:
+        with Session(self.root, lambda event: None, Cancellation()) as session:
             yield session
 
 

@@ -42,6 +42,7 @@ def serve(answer: Answer) -> Iterator[Web]:
             if status:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Type", "text/html")
                 if status == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="index"')
                 self.end_headers()

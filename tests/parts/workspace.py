@@ -11,6 +11,7 @@ import pytest
 
 from tritonbuild.analysis import Target
 from tritonbuild.build import Options, Report, build
+from tritonbuild.cancel import Cancellation
 from tritonbuild.events import ActionEnded
 from tritonbuild.label import Label, Pattern
 from tritonbuild.session import Session
@@ -68,7 +69,7 @@ class Workspace:
             if isinstance(event, ActionEnded):
                 self.ended.append(event)
 
-        return Session(self.root, listen)
+        return Session(self.root, listen, Cancellation())
 
 
 Make = Callable[..., Workspace]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tritonbuild.atomic import temporary_file
+from tritonbuild.atomic import remove_tree, temporary_file
 from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure, Problem
 from tritonbuild.places import FIXED_MTIME
@@ -117,8 +117,13 @@ class DiskCache:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keeps garbage collection away while a build runs."""
+        """Keeps garbage collection away while a build runs. The first one in clears away what
+        builds that were killed have left."""
         with (self.root / "lock").open("a") as lock:
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for leftover in self.tmp.iterdir():
+                    remove_tree(leftover)
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
 
@@ -136,6 +141,5 @@ class DiskCache:
         return self.root / "actions" / name[:2] / name
 
     def damaged(self, path: Path, what: str) -> None:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        remove_tree(path)
         self.on_corruption(f"{what} in the cache was damaged; it is removed and made again")

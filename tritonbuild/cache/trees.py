@@ -94,10 +94,15 @@ class Trees:
 
     def __init__(self, cache: DiskCache):
         self._cache = cache
+        self._checked: set[Digest] = set()
 
     def path(self, folder: Folder) -> Path:
         """Raises Missing."""
         path = self._cache.root / "trees" / folder.digest.hash
+        if folder.digest in self._checked:
+            return path
+        if path.exists() and not _untouched(folder, path):
+            self._cache.damaged(path, f"folder {folder.digest.hash}")
         if not path.exists():
             private = Path(tempfile.mkdtemp(dir=self._cache.tmp))
             try:
@@ -107,7 +112,25 @@ class Trees:
                     (private / "tree").rename(path)
             finally:
                 remove_tree(private)
+        self._checked.add(folder.digest)
         return path
+
+
+def _untouched(folder: Folder, path: Path) -> bool:
+    """Whether a folder made earlier still looks as it was made."""
+    for name, entry in folder.entries.items():
+        try:
+            status = (path / name).lstat()
+        except OSError:
+            return False
+        match entry:
+            case Folder():
+                if not _untouched(entry, path / name):
+                    return False
+            case File(digest):
+                if (status.st_size, status.st_mtime) != (digest.size, FIXED_MTIME):
+                    return False
+    return True
 
 
 def _seal(root: Path) -> None:

@@ -43,13 +43,16 @@ def run_build(verb: str, patterns: Sequence[str], flags: Mapping[str, Any]) -> N
     def body(this: Call) -> Finished:
         request = _request(verb, this.package, patterns, flags)
         folder = state_folder(cache_root(), this.root) / "snapshots"
-        if flags.get("cached_results", True) and not flags["dry_run"] and not flags.get("junit"):
-            known = _replay(this, folder, request)
-            if known is not None:
-                return known
-        return _build(this, verb, patterns, flags, folder, request)
+        known = None if _looks_anew(flags) else _replay(this, folder, request)
+        return known or _build(this, verb, patterns, flags, folder, request)
 
     call(body, as_json=flags["as_json"], explain=flags["explain"])
+
+
+def _looks_anew(flags: Mapping[str, Any]) -> bool:
+    """Whether the flags ask for more than an answer that may be known."""
+    again = not flags.get("cached_results", True) or flags.get("runs", 1) > 1
+    return again or flags["dry_run"] or bool(flags.get("junit"))
 
 
 def _request(
@@ -92,11 +95,19 @@ def _build(
     from tritonbuild.label import Pattern
 
     options = _options(verb, flags)
+    chosen = [Pattern.parse(pattern, this.package) for pattern in patterns]
     with this.session() as session:
-        report = build(session, [Pattern.parse(p, this.package) for p in patterns], options)
-        if not options.dry_run:
+        for _ in range(flags.get("runs", 1)):
+            report = build(session, chosen, options)
+            if report.exit_code:
+                break
+        if not _looks_anew(flags):
             remember(session, folder, request, report)
-        return Finished(report.exit_code, tuple(report.problems), report.metrics)
+    if flags.get("junit"):
+        from tritonbuild.junit import write_report
+
+        write_report(Path(flags["junit"]), this.root, report.targets, report.problems)
+    return Finished(report.exit_code, tuple(report.problems), report.metrics)
 
 
 def _options(verb: str, flags: Mapping[str, Any]) -> Options:
@@ -113,5 +124,5 @@ def _options(verb: str, flags: Mapping[str, Any]) -> Options:
         tags=tuple(flags["tag"]),
         kinds=tuple(flags.get("kind", ())),
         filter=flags.get("filter", ""),
-        reuse_tests=flags.get("cached_results", True),
+        reuse_tests=flags.get("cached_results", True) and flags.get("runs", 1) == 1,
     )

@@ -10,21 +10,8 @@ import click
 
 from tritonbuild import __version__
 from tritonbuild.cli.settings import default_map
+from tritonbuild.cli.verbs import HIDDEN, VERBS
 from tritonbuild.errors import ExitCode, Problem, TritonbuildError
-
-VERBS = {
-    "build": "Build targets.",
-    "test": "Build targets and run the verifications among them.",
-    "run": "Serve a model or a repository here, until Ctrl-C.",
-    "why": "Say why a target's actions last ran.",
-    "lock": "Resolve everything anew and write triton.lock.",
-    "info": "Show where things are; the manifest's JSON Schema.",
-    "clean": "Remove tritonbuild-out.",
-    "cache": "Look after the shared cache.",
-    "doctor": "Check this machine.",
-    "completion": "Print a shell's completion script.",
-}
-HIDDEN = {"tool": "Run a built-in step in the current folder."}
 
 
 class Verbs(click.Group):

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tritonbuild.cli.verbs import VERBS
 from tritonbuild.errors import Problem, UsageError
 
 WORKSPACE_FILE = ".tritonbuild.toml"
@@ -22,8 +23,6 @@ def user_file() -> Path:
 
 def default_map() -> dict[str, Any]:
     """What the two files say, in click's form: verb → flag → value."""
-    from tritonbuild.cli.main import VERBS
-
     merged: dict[str, Any] = {verb: {} for verb in VERBS}
     here = Path.cwd()
     workspace = (folder / WORKSPACE_FILE for folder in (here, *here.parents))

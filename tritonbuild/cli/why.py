@@ -32,10 +32,11 @@ def command(label: str, as_json: bool) -> NoReturn:
             target = Label.parse(label, this.package)
             session.graph.declaration(target)
             stories = session.diary.stories(target)
+            session.graph.require([target])
+            needs = ", ".join(map(str, sorted(session.graph.targets[target])))
         if not stories:
-            raise UsageError(
-                Problem(f"{target} was not built here yet", remedy=f"tritonbuild build {target}")
-            )
+            remedy = f"tritonbuild build {target}" + (f"; or ask for {needs}" if needs else "")
+            raise UsageError(Problem(f"no action of {target} itself has run here", remedy=remedy))
         for story in stories:
             if as_json:
                 click.echo(json.dumps({"event": "why", "label": str(target), **asdict(story)}))

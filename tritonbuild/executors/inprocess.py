@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ class InProcess:
         self._trees = trees
         self._tmp = tmp
         self._cancellation = cancellation
+        self._lock = threading.Lock()
+        self.bytes_pulled = 0
+        """From outside this machine, by all tools so far."""
 
     def execute(self, work: Work) -> Execution:
         with tempfile.NamedTemporaryFile("w", dir=self._tmp, delete=False) as log:
@@ -75,6 +79,8 @@ class InProcess:
             raise of_os_error(error) from error
         finally:
             context.close()
+            with self._lock:
+                self.bytes_pulled += context.pulled
             remove_tree(folder)
 
 
@@ -100,6 +106,7 @@ class Context:
         self._blobs = blobs
         self._trees = trees
         self._cancellation = cancellation
+        self.pulled = 0
         self._written: dict[str, Entry] = {}
         self._paths: dict[str, Path] = {}
         self._processes: list[Process] = []
@@ -115,7 +122,7 @@ class Context:
         return bool(self._cancellation)
 
     def progress(self, done: int, total: int) -> None:
-        """Not shown yet by this executor's displays."""
+        self.pulled = done
 
     def read(self, path: str) -> bytes:
         file = self._file(path)

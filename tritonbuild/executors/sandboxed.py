@@ -73,7 +73,7 @@ class Sandboxed:
                 root / WORK,
                 log,
                 sandbox=sandbox,
-                memory=work.action.needs.memory,
+                memory=int(work.action.needs.memory),
             )
         )
         exit_code = self._wait(process, work.action.timeout)

@@ -68,7 +68,7 @@ class ToolContext(Protocol):
         """Whether the build is being stopped; long loops look at it."""
 
     def progress(self, done: int, total: int) -> None:
-        """Bytes."""
+        """Bytes that came from outside this machine so far, and in all (0: not known)."""
 
     def start(
         self,

@@ -3,10 +3,6 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-
     def execute(self, requests):
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request):
-        x = pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
-        return pb_utils.InferenceResponse([pb_utils.Tensor("y", np.append(x, x))])
+        twice = pb_utils.Tensor("y", np.zeros(6, np.float32))
+        return [pb_utils.InferenceResponse([twice]) for _ in requests]

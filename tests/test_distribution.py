@@ -1,0 +1,287 @@
+"""Distributions: the release on PyPI, really started, and folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+from zipfile import ZipFile
+
+import pytest
+from parts.bench import Bench
+from parts.workspace import Make, Workspace, workspaces
+from tritonbuild.rules.distribution import DistributionInfo
+from tritonbuild.rules.fetch import fetch_file
+from tritonbuild.rules.pypi import resolve_alone
+from tritonbuild.rules.pytriton import RELEASES, lay_out_pytriton
+
+from tritonbuild import lock
+from tritonbuild.merkle import Folder
+from tritonbuild.rule import ActionError, AnalysisError, Context, Source, UsageError
+
+PYPI = """
+    [distributions.pypi]
+    pypi = "nvidia-pytriton==0.7.0"
+
+    [shown.server]
+    distribution = ":pypi"
+    tree = true
+    environments = { environment = [] }
+"""
+CONFIG = """
+backend: "python"
+input [{ name: "X" data_type: TYPE_FP32 dims: [2] }]
+output [{ name: "Y" data_type: TYPE_FP32 dims: [2] }]
+"""
+MODEL = """
+import triton_python_backend_utils as pb
+
+class TritonPythonModel:
+    def execute(self, requests):
+        inputs = [pb.get_input_tensor_by_name(request, "X").as_numpy() for request in requests]
+        return [pb.InferenceResponse([pb.Tensor("Y", x * 2)]) for x in inputs]
+"""
+FOLDER = {
+    "server/bin/tritonserver": "",
+    "server/backends/python/libtriton_python.so": "",
+    "server/backends/onnxruntime/libtriton_onnxruntime.so": "",
+    "server/repoagents/checksum/libtritonrepoagent_checksum.so": "",
+}
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+    with workspaces(tmp_path_factory.mktemp("distributions")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pypi(make: Make) -> Workspace:
+    workspace: Workspace = make(PYPI)
+    workspace.build("server")
+    return workspace
+
+
+def info_of(workspace: Workspace, name: str) -> DistributionInfo:
+    info = workspace.analyze(name).get(DistributionInfo)
+    assert isinstance(info, DistributionInfo)
+    return info
+
+
+def test_the_release_on_pypi_is_described(pypi: Workspace) -> None:
+    info = info_of(pypi, "pypi")
+    assert (info.name, info.release) == ("//:pypi", "2.51.0")
+    assert info.components == {"backends": ("python",), "repoagents": (), "caches": ("local",)}
+    assert info.constraints == ("numpy<2",)
+
+
+def test_it_is_laid_out_as_in_the_images(pypi: Workspace) -> None:
+    tree = pypi.output("server/tree")
+    files = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
+    assert {path for path in files if not path.startswith("lib/")} == {
+        "LICENSE",
+        "backends/python/libtriton_python.so",
+        "backends/python/triton_python_backend_stub",
+        "backends/python/triton_python_backend_utils.py",
+        "bin/tritonserver",
+        "caches/local/libtritoncache_local.so",
+    }
+    assert (tree / "repoagents").is_dir()
+    assert not [path for path in files if "libpython" in path]
+
+
+def test_the_server_and_its_stub_can_be_run(pypi: Workspace) -> None:
+    tree = pypi.output("server/tree")
+    for program in ("bin/tritonserver", "backends/python/triton_python_backend_stub"):
+        assert os.access(tree / program, os.X_OK)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ask(url: str, body: object = None) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(url, data), timeout=10) as response:
+        content: bytes = response.read()
+        return content
+
+
+@pytest.fixture
+def server(pypi: Workspace, tmp_path: Path) -> Iterator[str]:
+    """The real server with a model, with nothing of this process's environment; its address."""
+    tree, environment = pypi.output("server/tree"), pypi.output("server/environment")
+    (tmp_path / "models/double/1").mkdir(parents=True)
+    (tmp_path / "models/double/config.pbtxt").write_text(CONFIG)
+    (tmp_path / "models/double/1/model.py").write_text(MODEL)
+    port, log = free_port(), tmp_path / "log"
+    argv: list[str | Path] = [
+        tree / "bin/tritonserver",
+        f"--model-repository={tmp_path}/models",
+        f"--backend-directory={tree}/backends",
+        f"--repoagent-directory={tree}/repoagents",
+        f"--cache-directory={tree}/caches",
+        "--http-address=127.0.0.1",
+        f"--http-port={port}",
+        "--allow-grpc=false",
+        "--allow-metrics=false",
+    ]
+    variables = {
+        "PATH": f"{environment}/bin:/usr/bin:/bin",
+        "LD_LIBRARY_PATH": f"{tree}/lib:{environment}/lib",
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(argv, env=variables, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                ask(f"http://127.0.0.1:{port}/v2/health/ready")
+            except URLError:
+                time.sleep(0.05)
+            else:
+                break
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_the_server_runs_a_numpy_model_in_our_python(server: str, pypi: Workspace) -> None:
+    trees = [pypi.output("server/tree"), pypi.output("server/environment")]
+    before = {path for tree in trees for path in tree.rglob("*")}
+    x = {"name": "X", "datatype": "FP32", "shape": [2], "data": [1.0, 2.5]}
+    answer = json.loads(ask(f"{server}/v2/models/double/infer", {"inputs": [x]}))
+    assert answer["outputs"][0]["data"] == [2.0, 5.0]
+    assert {path for tree in trees for path in tree.rglob("*")} == before
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_every_known_wheel_can_be_laid_out(bench: Bench, pypi: Workspace, version: str) -> None:
+    python = info_of(pypi, "pypi").python
+    request = lock.Request(
+        "pypi-nodeps", (f"nvidia-pytriton=={version}",), python.version, python.platform
+    )
+    (wheel,) = resolve_alone.function(request)
+    parameters = {"kind": "pypi", "name": wheel.name, "sha256": wheel.sha256}
+    fetched = bench.run(fetch_file, parameters=parameters, outputs=[wheel.name])
+    tree = bench.run(
+        lay_out_pytriton,
+        parameters={"python": "3.11"},
+        inputs={"wheel": fetched.outputs[wheel.name]},
+        outputs=["tree"],
+    ).outputs["tree"]
+    assert isinstance(tree, Folder)
+    path = bench.path(tree)
+    libraries = f"{path}/lib:{pypi.output('server/environment')}/lib"
+    for program in ("bin/tritonserver", "backends/python/triton_python_backend_stub"):
+        linked = subprocess.run(
+            ["ldd", path / program],
+            env={"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": libraries},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "not found" not in linked
+
+
+def test_a_wheel_without_a_stub_for_the_python_is_an_error(bench: Bench) -> None:
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        archive.writestr("pytriton/tritonserver/bin/tritonserver", "")
+    with pytest.raises(ActionError, match="no backends/python/triton_python_backend_stub"):
+        bench.run(
+            lay_out_pytriton,
+            parameters={"python": "3.11"},
+            inputs={"wheel": bench.file(buffer.getvalue())},
+            outputs=["tree"],
+        )
+
+
+def test_a_folder_is_taken_as_it_is(make: Make) -> None:
+    info = info_of(make('[distributions.own]\npath = "server"\n', FOLDER), "own")
+    assert info.tree == Source("server")
+    assert info.release == ""
+    assert info.components == {
+        "backends": ("onnxruntime", "python"),
+        "repoagents": ("checksum",),
+        "caches": (),
+    }
+    assert info.constraints == ("numpy",)
+
+
+def test_a_lock_that_names_no_wheel_is_an_error(make: Make) -> None:
+    workspace = make(PYPI)
+    request = lock.Request(
+        "pypi-nodeps", ("nvidia-pytriton==0.7.0",), "3.11", "x86_64-linux-gnu2.36"
+    )
+    file = lock.LockedFile("../evil.whl", "https://example.org/evil.whl", "0" * 64, 0)
+    lock.Lock({request: (file,)}).write(workspace.root)
+    with pytest.raises(AnalysisError, match=r"triton\.lock is damaged: .*evil") as error:
+        workspace.analyze("pypi")
+    assert "tritonbuild lock" in error.value.problems[0].remedy
+
+
+def test_requirements_can_be_said(make: Make) -> None:
+    manifest = '[distributions.own]\npath = "server"\nrequirements = ["numpy==1.26.*"]\n'
+    assert info_of(make(manifest, FOLDER), "own").constraints == ("numpy==1.26.*",)
+
+
+def test_a_component_that_is_absent_is_an_error_that_lists_what_there_is(make: Make) -> None:
+    class Target:
+        def error(self, found: str, **more: str) -> AnalysisError:
+            return AnalysisError("\n".join((found, *more.values())))
+
+    info = info_of(make('[distributions.own]\npath = "server"\n', FOLDER), "own")
+    target: Context[object] = Target()  # type: ignore[assignment]  # says errors, no more
+    info.component("backends", "onnxruntime", target)
+    with pytest.raises(AnalysisError) as error:
+        info.component("backends", "onxruntime", target)
+    text = str(error.value)
+    assert "//:own has no 'onxruntime' among its backends" in text
+    assert "one of: onnxruntime, python" in text
+    assert "did you mean 'onnxruntime'?" in text
+    with pytest.raises(AnalysisError, match="it has no caches"):
+        info.component("caches", "local", target)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ("", "neither `pypi` nor `path`"),
+        ('pypi = "nvidia-pytriton"\npath = "server"', "`pypi` and `path`"),
+        ('pypi = "tritonclient==2.51.0"', "is not known to carry a Triton"),
+        ('pypi = "nvidia-pytriton=0.7"', "is not a requirement"),
+        ('path = "server/bin"', "server/bin holds tritonserver"),
+        ('path = "elsewhere"', "there is no elsewhere"),
+    ],
+)
+def test_a_distribution_that_says_something_wrong_is_an_error(
+    make: Make, attributes: str, found: str
+) -> None:
+    with pytest.raises(AnalysisError) as error:
+        make(f"[distributions.own]\n{attributes}\n", FOLDER).analyze("own")
+    assert found in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["image", "min", "full", "release"])
+def test_keys_that_are_not_there_yet_are_unknown(make: Make, key: str) -> None:
+    with pytest.raises(UsageError, match=key):
+        make(f'[distributions.own]\n{key} = "x"\n').analyze("own")

@@ -1,0 +1,41 @@
+"""One JUnit XML report of a run, joined from those of its verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from junitparser import Error, JUnitXml, Skipped, TestCase, TestSuite
+
+from tritonbuild.errors import Problem
+from tritonbuild.events import Status, TargetEnded
+
+NAME = "junit.xml"
+"""What a verification calls its own report."""
+
+
+def write_report(
+    path: Path, root: Path, targets: Iterable[TargetEnded], problems: Iterable[Problem]
+) -> None:
+    """A suite a verification; targets that could not be built or verified are errors or skips."""
+    report = JUnitXml()
+    told = {problem.label: str(problem) for problem in problems}
+    for target in targets:
+        own = [output.path for output in target.outputs if output.path.endswith(f"/{NAME}")]
+        if own:
+            found = JUnitXml.fromfile(str(root / own[0]))
+            for suite in [found] if isinstance(found, TestSuite) else list(found):
+                suite.name = target.label
+                report.add_testsuite(suite)
+        elif target.status in (Status.FAILED, Status.SKIPPED, Status.UNAVAILABLE):
+            report.add_testsuite(_unfinished(target, told.get(target.label, target.status)))
+    report.update_statistics()
+    report.write(str(path), pretty=True)
+
+
+def _unfinished(target: TargetEnded, text: str) -> TestSuite:
+    case = TestCase(target.rule, classname=target.label)
+    case.result = [Error(text) if target.status is Status.FAILED else Skipped(text)]
+    suite = TestSuite(target.label)
+    suite.add_testcase(case)
+    return suite
