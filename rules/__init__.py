@@ -6,17 +6,17 @@ What is named here is what the registry finds: rules, tools and resolvers.
 from .command import Commands
 from .component import Backends, Caches, RepoAgents
 from .distribution import Distributions
-from .environment import make_environment
-from .fetch import fetch_file
 from .model import Models
-from .model_folder import make_model
-from .pypi import resolve, resolve_alone
-from .python import make_python
+from .model_config.folder import make_model
+from .python.environment import make_environment
+from .python.fetch import fetch_file
+from .python.interpreter import make_python
+from .python.pypi import resolve, resolve_alone
+from .python.wheel import unpack_wheel
 from .pytriton import lay_out_pytriton
 from .repository import Repositories
-from .serve import serve
+from .server.serve import serve
 from .verification import Verifications, verify
-from .wheel import unpack_wheel
 
 __all__ = [
     "Backends",

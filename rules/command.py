@@ -22,9 +22,9 @@ from tritonbuild.rule import (
 )
 
 from .distribution import DistributionInfo
-from .environment import environment
 from .paths import EXPECTED, is_relative, overlap
-from .requirements import checked
+from .python.environment import environment
+from .python.requirements import checked
 
 IN_ENVIRONMENT = 'PATH="$(cd ../env/bin && pwd):$PATH"; export PATH; exec "$@"'
 """Wherever the input root is unpacked, the environment's programs come first."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from tritonbuild.rule import Artifact, Context, Field, Rule, SourceRef
 
-from .requirements import checked
+from .python.requirements import checked
 
 MODEL = "model.py"
 """What makes a backend python-based."""

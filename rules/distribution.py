@@ -17,10 +17,10 @@ from tritonbuild.rule import (
     did_you_mean,
 )
 
-from .fetch import fetch
-from .python import PythonInfo, bundled_python
+from .python.fetch import fetch
+from .python.interpreter import PythonInfo, bundled_python
+from .python.requirements import checked
 from .pytriton import COMPONENTS, PROJECT, RELEASES, lay_out_pytriton
-from .requirements import checked
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,16 @@ from tritonbuild.rule import (
     workspace_default,
 )
 
-from . import model_config
 from .component import BackendInfo
 from .distribution import DistributionInfo, needed
-from .model_folder import CONFIG_FILE, MODEL, make_model
-from .overlay import lay_over
+from .model_config import message as model_config
+from .model_config.folder import CONFIG_FILE, MODEL, make_model
+from .model_config.overlay import lay_over
+from .model_config.versions import wrong_number
 from .paths import EXPECTED, is_relative, overlap
-from .requirements import checked
+from .python.requirements import checked
 from .servable import ModelInfo, ServableInfo
-from .serve import serve_info
-from .versions import wrong_number
+from .server.serve import serve_info
 
 SHELL_WORD = re.compile(r"[A-Za-z0-9_.+=,@:%^~-]+")
 

@@ -6,7 +6,7 @@ import re
 
 from tritonbuild.rule import ActionError, Folder, Problem, ToolContext, tool
 
-from .wheel import extract
+from .python.wheel import extract
 
 PROJECT = "nvidia-pytriton"
 RELEASES = {"0.4.2": "2.39.0", "0.5.5": "2.44.0", "0.7.0": "2.51.0"}

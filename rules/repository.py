@@ -9,7 +9,7 @@ from tritonbuild.rule import Context, Dep, Field, Files, Label, Rule, RunInfo, w
 
 from .distribution import DistributionInfo, needed
 from .servable import ModelInfo, ServableInfo
-from .serve import serve_info
+from .server.serve import serve_info
 
 
 class Repositories(Rule):

@@ -26,7 +26,7 @@ from tritonbuild.rule import (
 
 from .distribution import DistributionInfo, needed
 from .servable import ServableInfo
-from .served import served
+from .server.inputs import served
 
 RESULT, JUNIT, LOG = "result.json", "junit.xml", "server.log"
 
@@ -111,12 +111,12 @@ class Verifications(Rule):
 @tool("verify", version=1)
 def verify(ctx: ToolContext) -> int:
     """Starts a server, asks it, and writes what it found. 1: the verification failed."""
-    from . import golden, smoke
-    from .client import client
-    from .diagnose import ServerError
-    from .layout import lay_out
-    from .report import Report
-    from .server import server
+    from .server.diagnose import ServerError
+    from .server.layout import lay_out
+    from .server.process import server
+    from .verify import golden, smoke
+    from .verify.client import client
+    from .verify.report import Report
 
     parameters = ctx.parameters
     report = Report(parameters["kind"], _models(ctx))

@@ -1,4 +1,4 @@
-"""Renews rules/python_pins.toml: the Debian packages that the bundled Python is cut from.
+"""Renews rules/python/pins.toml: the Debian packages that the bundled Python is cut from.
 
     python scripts/pin_python.py
 
@@ -23,7 +23,7 @@ import requests
 import tomli_w
 from debian.deb822 import Packages, Release
 
-PINS = Path(__file__).parents[1] / "rules/python_pins.toml"
+PINS = Path(__file__).parents[1] / "rules/python/pins.toml"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR = "http://deb.debian.org/debian"
 INDEX = "main/binary-amd64/Packages.xz"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from tritonbuild.rules.debian import MIRROR, addresses, archive_url, members
+from tritonbuild.rules.python.debian import MIRROR, addresses, archive_url, members
 
 PATH = "pool/main/z/zlib/zlib1g_1.2.13.dfsg-1_amd64.deb"
 

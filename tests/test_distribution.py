@@ -18,8 +18,8 @@ import pytest
 from parts.bench import Bench
 from parts.workspace import Make, Workspace, workspaces
 from tritonbuild.rules.distribution import DistributionInfo
-from tritonbuild.rules.fetch import fetch_file
-from tritonbuild.rules.pypi import resolve_alone
+from tritonbuild.rules.python.fetch import fetch_file
+from tritonbuild.rules.python.pypi import resolve_alone
 from tritonbuild.rules.pytriton import RELEASES, lay_out_pytriton
 
 from tritonbuild import lock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from parts.web import Answer, cut, serve
-from tritonbuild.rules.download import download
+from tritonbuild.rules.python.download import download
 
 from tritonbuild.rule import ActionError
 

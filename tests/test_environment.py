@@ -12,7 +12,7 @@ import pytest
 from parts.packages import only_folder
 from parts.wheels import make_wheel
 from parts.workspace import Make, Workspace, workspaces
-from tritonbuild.rules.environment import overlay
+from tritonbuild.rules.python.environment import overlay
 
 from tritonbuild.digest import Digest
 from tritonbuild.events import Status

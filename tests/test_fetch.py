@@ -13,8 +13,8 @@ from parts.bench import Bench
 from parts.packages import only_folder, only_index
 from parts.web import serve
 from parts.wheels import make_wheel
-from tritonbuild.rules.debian import MIRROR, archive_url
-from tritonbuild.rules.fetch import fetch_file
+from tritonbuild.rules.python.debian import MIRROR, archive_url
+from tritonbuild.rules.python.fetch import fetch_file
 
 from tritonbuild.merkle import File
 from tritonbuild.rule import ActionError

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tritonbuild.rules import cases
-from tritonbuild.rules.cases import Case
-from tritonbuild.rules.compare import Mismatch, difference
-from tritonbuild.rules.report import Outcome, Report
-from tritonbuild.rules.tensors import Tensor, from_array
+from tritonbuild.rules.verify import cases
+from tritonbuild.rules.verify.cases import Case
+from tritonbuild.rules.verify.compare import Mismatch, difference
+from tritonbuild.rules.verify.report import Outcome, Report
+from tritonbuild.rules.verify.tensors import Tensor, from_array
 
 Y = {"name": "y", "datatype": "INT8", "shape": [1], "data": [1]}
 

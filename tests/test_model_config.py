@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tritonbuild.rules.model_config import complete, empty, parse, to_text
+from tritonbuild.rules.model_config.message import complete, empty, parse, to_text
 
 TEXT = """\
 max_batch_size: 8
@@ -35,7 +35,7 @@ def test_the_text_is_the_same_in_every_process() -> None:
     """Hash seeds and protobuf's debug strings differ between processes."""
     program = (
         "import sys\n"
-        "from tritonbuild.rules.model_config import parse, to_text\n"
+        "from tritonbuild.rules.model_config.message import parse, to_text\n"
         "config, _ = parse(sys.stdin.buffer.read(), '')\n"
         "sys.stdout.buffer.write(to_text(config))\n"
     )
@@ -55,7 +55,7 @@ def test_the_text_is_the_same_in_every_process() -> None:
 def test_the_schema_is_loaded_without_grpc() -> None:
     program = (
         "import sys\n"
-        "from tritonbuild.rules.model_config import empty\n"
+        "from tritonbuild.rules.model_config.message import empty\n"
         "empty()\n"
         "sys.exit('grpc' in sys.modules)\n"
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import tomli
-from tritonbuild.rules.model_config import empty, parse, to_text
-from tritonbuild.rules.overlay import lay_over
+from tritonbuild.rules.model_config.message import empty, parse, to_text
+from tritonbuild.rules.model_config.overlay import lay_over
 
 
 def config_of(toml: str, over: str = "") -> Any:

@@ -10,8 +10,8 @@ import pytest
 from parts.packages import only_folder, only_index
 from parts.web import serve
 from parts.wheels import make_wheel
-from tritonbuild.rules.pypi import platform_tags, resolve, resolve_alone
-from tritonbuild.rules.python import FULL_VERSIONS
+from tritonbuild.rules.python.interpreter import FULL_VERSIONS
+from tritonbuild.rules.python.pypi import platform_tags, resolve, resolve_alone
 
 from tritonbuild.rule import EnvironmentFailure, LockedFile, Request, UsageError
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 from parts.bench import Bench
 from parts.workspace import Make, workspaces
-from tritonbuild.rules.debian import archive_url
 from tritonbuild.rules.distribution import DistributionInfo
-from tritonbuild.rules.fetch import fetch_file
-from tritonbuild.rules.python import PythonInfo, make_python
+from tritonbuild.rules.python.debian import archive_url
+from tritonbuild.rules.python.fetch import fetch_file
+from tritonbuild.rules.python.interpreter import PythonInfo, make_python
 
 from tritonbuild.merkle import Entry, Folder
 from tritonbuild.rule import ActionError, AnalysisError
 
-PINS = tomllib.loads((Path(__file__).parents[1] / "rules/python_pins.toml").read_text())
+PINS = tomllib.loads((Path(__file__).parents[1] / "rules/python/pins.toml").read_text())
 GLIBC = ("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0")
 MANIFEST = '[distributions.own]\npath = "server"\n'
 SERVER = {"server/bin/tritonserver": "", "server/backends/python/model.txt": ""}

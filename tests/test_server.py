@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from tritonbuild.rules import diagnose, ports
-from tritonbuild.rules.cases import Case
-from tritonbuild.rules.client import InferenceError, client
-from tritonbuild.rules.diagnose import ServerError
-from tritonbuild.rules.layout import lay_out
-from tritonbuild.rules.ports import LOOPBACK, Ports
-from tritonbuild.rules.server import Server, server
-from tritonbuild.rules.tensors import from_array
+from tritonbuild.rules.server import diagnose, ports
+from tritonbuild.rules.server.diagnose import ServerError
+from tritonbuild.rules.server.layout import lay_out
+from tritonbuild.rules.server.ports import LOOPBACK, Ports
+from tritonbuild.rules.server.process import Server, server
+from tritonbuild.rules.verify.cases import Case
+from tritonbuild.rules.verify.client import InferenceError, client
+from tritonbuild.rules.verify.tensors import from_array
 
 from tritonbuild.cancel import Cancellation
 from tritonbuild.errors import ActionError, EnvironmentFailure, Interrupted
@@ -46,7 +46,7 @@ class Bench:
         self._patch = patch
 
     def run(self, body: Body, model: str = "doubles") -> None:
-        module = import_module("tritonbuild.rules.serve")
+        module = import_module("tritonbuild.rules.server.serve")
         self._patch.setattr(module, "serve", tool("serve", version=1)(body))
         self.serve(model)
 

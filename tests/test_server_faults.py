@@ -63,8 +63,8 @@ def test_each_faulty_model_gives_one_clear_error_and_leaves_nothing(faulty: Trac
 
 
 def test_a_failed_verification_is_run_again(faulty: Trace) -> None:
-    faulty.workspace.run("test", "//:answers_wrong_shape_fails")
-    outcome = faulty.workspace.run("test", "//:answers_wrong_shape_fails")
+    faulty.workspace.run("test", "//:misses_import_fails")
+    outcome = faulty.workspace.run("test", "//:misses_import_fails")
     assert outcome.exit_code == 3
     assert outcome.executed == 1
 

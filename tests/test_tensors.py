@@ -1,4 +1,4 @@
-"""Of rules/tensors.py."""
+"""Of rules/verify/tensors.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from tritonbuild.rules.tensors import DTYPES, Tensor, from_array, from_bytes, from_json, to_bytes
+from tritonbuild.rules.verify.tensors import (
+    DTYPES,
+    Tensor,
+    from_array,
+    from_bytes,
+    from_json,
+    to_bytes,
+)
 
 
 def tensor(data: object, shape: object, datatype: object = "FP32", **more: object) -> Tensor:

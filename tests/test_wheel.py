@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from parts.bench import Bench
 from parts.wheels import make_wheel
-from tritonbuild.rules.wheel import unpack_wheel
+from tritonbuild.rules.python.wheel import unpack_wheel
 
 from tritonbuild.merkle import File, Folder
 from tritonbuild.rule import ActionError

@@ -44,7 +44,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line is not None else self.file
         where = ": ".join(part for part in (place, self.label, self.key) if part)
-        text = f"{where}: {self.found}" if where else self.found
+        found = self.found.replace("\n", "\n  ")
+        text = f"{where}: {found}" if where else found
         if self.expected:
             text += f"\n  expected: {self.expected}"
         if self.remedy:

@@ -103,7 +103,8 @@ def find_root(start: Path) -> Path:
 
 def declares_workspace(content: bytes) -> bool:
     """Whether a manifest begins a workspace; broken TOML is judged by its lines."""
-    return any(line.strip().replace(b" ", b"") == b"[workspace]" for line in content.splitlines())
+    lines = (line.partition(b"#")[0] for line in content.splitlines())
+    return any(b"".join(line.split()) == b"[workspace]" for line in lines)
 
 
 class Workspace:
@@ -172,13 +173,14 @@ class Workspace:
                 yield below
 
     def packages(self, below: str) -> Iterator[str]:
-        """Every folder at or below one that holds a manifest, sorted."""
+        """Every folder at or below one that holds a manifest, sorted. Links are not followed: a
+        package has one name."""
         names = self.names(below)
         if (MANIFEST, False) in names:
             yield below
         for name, is_folder in names:
             path = f"{below}/{name}" if below else name
-            if is_folder and not self.ignored(path, True):
+            if is_folder and not self.ignored(path, True) and not self.absolute(path).is_symlink():
                 yield from self.packages(path)
 
     def ignore(self, patterns: tuple[str, ...]) -> None:
@@ -197,7 +199,8 @@ class Workspace:
         return ignore_spec((*ALWAYS_IGNORED, *lines, *self._ignore_patterns))
 
     def _check_inside(self, path: str) -> None:
-        """Refuses links that lead out; each folder is checked once."""
+        """Refuses links that lead out, or to a folder that holds them; each folder is checked
+        once."""
         if path in self._inside:
             return
         parent, _, name = path.rpartition("/")
@@ -209,6 +212,9 @@ class Workspace:
             target = os.path.realpath(full)
             if target != str(self.root) and not target.startswith(f"{self.root}/"):
                 raise leaves(path, f"a link to {os.readlink(full)}")
+            if f"{os.path.realpath(os.path.dirname(full))}/".startswith(f"{target}/"):
+                found = f"{path} is a link to a folder that holds it"
+                raise UsageError(Problem(found, "a file or folder", "remove it, or ignore it"))
         elif os.path.isdir(full):
             self._inside.add(path)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
-from parts.folders import files, folders
 
+from parts.folders import files, folders
 from tritonbuild.action import (
     Action,
     ActionId,
@@ -56,8 +56,8 @@ def sources(draw: st.DrawFn, path: str) -> tuple[Artifact, Entry]:
 @st.composite
 def elsewhere(draw: st.DrawFn, path: str) -> tuple[Artifact, Entry]:
     """A file under a name that is not its own."""
-    source = Source(draw(st.sampled_from([path, f"{PACKAGE}/b", "data/a", f"{PACKAGE}/sub/{path}"])))
-    return source, File(Digest.of_bytes(source.path.encode()))
+    source = draw(st.sampled_from([path, f"{PACKAGE}/b", "data/a", f"{PACKAGE}/sub/{path}"]))
+    return Source(source), File(Digest.of_bytes(source.encode()))
 
 
 @st.composite
@@ -71,18 +71,23 @@ def outputs_of_others(draw: st.DrawFn, path: str) -> tuple[Artifact, Entry]:
     return Output(OTHER, "made"), draw(files | folders)
 
 
-def inputs(*kinds: Any) -> st.SearchStrategy[Inputs]:
-    """Up to four inputs, each of one of the kinds."""
-    paths = ("a", "b", "c/d", "/env")
+def inputs(*, named: bool) -> st.SearchStrategy[Inputs]:
+    """Up to four inputs. `named`: what lies at a path has one name only."""
+    kinds: dict[str, Any] = {"a": sources, "b": literals, "c/d": sources, "/env": outputs_of_others}
+    anything = (*kinds.values(), elsewhere)
     return st.fixed_dictionaries(
-        {}, optional={path: st.one_of(*(kind(path) for kind in kinds)) for path in paths}
+        {},
+        optional={
+            path: kind(path) if named else st.one_of(*(any_kind(path) for any_kind in anything))
+            for path, kind in kinds.items()
+        },
     )
 
 
 @st.composite
-def actions(draw: st.DrawFn, *kinds: Any) -> tuple[Action, dict[str, Entry]]:
+def actions(draw: st.DrawFn, *, named: bool = True) -> tuple[Action, dict[str, Entry]]:
     """An action and what its inputs hold."""
-    given = draw(inputs(*kinds))
+    given = draw(inputs(named=named))
     action = Action(
         ID,
         draw(steps),
@@ -101,12 +106,9 @@ Made = tuple[Action, dict[str, Entry]]
 
 
 @st.composite
-def pairs(draw: st.DrawFn, *kinds: Any) -> tuple[Made, Made]:
+def pairs(draw: st.DrawFn, *, named: bool = True) -> tuple[Made, Made]:
     """Two actions that differ in a few things at most."""
-    (one, here), (two, there) = draw(actions(*kinds)), draw(actions(*kinds))
+    (one, here), (two, there) = draw(actions(named=named)), draw(actions(named=named))
     fields = draw(st.sets(st.sampled_from([field.name for field in dataclasses.fields(one)])))
     other = dataclasses.replace(one, **{name: getattr(two, name) for name in fields})
     return (one, here), (other, there if "inputs" in fields else here)
-
-
-__all__ = ["ID", "Made", "actions", "elsewhere", "literals", "outputs_of_others", "pairs", "sources"]

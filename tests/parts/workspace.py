@@ -19,7 +19,7 @@ from tritonbuild.session import Session
 SHOW = """\
 from tritonbuild.rule import Dep, Field, Files, Rule
 from tritonbuild.rules.distribution import DistributionInfo
-from tritonbuild.rules.environment import environment
+from tritonbuild.rules.python.environment import environment
 
 class Shown(Rule):
     table = "shown"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
+from ..server.process import Server, UnreachableError
 from .report import Outcome
-from .server import Server, UnreachableError
 
 
 def run(server: Server, models: Iterable[str]) -> Iterator[Outcome]:

@@ -23,7 +23,7 @@ from tritonbuild.rule import (
 )
 
 from .fetch import fetch
-from .python import SITE, PythonInfo
+from .interpreter import SITE, PythonInfo
 from .wheel import unpack_wheel
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..server.diagnose import refusal
 from .cases import Case
-from .diagnose import refusal
 from .tensors import Tensor, from_bytes, to_bytes
 
 LARGEST = -1

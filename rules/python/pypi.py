@@ -29,7 +29,7 @@ from tritonbuild.rule import (
 )
 
 from . import pip
-from .python import FULL_VERSIONS
+from .interpreter import FULL_VERSIONS
 
 _PYPI = "https://files.pythonhosted.org"
 _PYPI_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+\Z")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tritonbuild.rule import Problem, did_you_mean
 
-from .paths import EXPECTED, is_relative
+from ..paths import EXPECTED, is_relative
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -46,7 +46,7 @@ class PythonInfo:
 
 @cache
 def _pins() -> Mapping[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("python_pins.toml").read_text())
+    return tomllib.loads(Path(__file__).with_name("pins.toml").read_text())
 
 
 FULL_VERSIONS = {_pins()["version"].rpartition(".")[0]: _pins()["version"]}

@@ -128,7 +128,7 @@ def _use_environment(model: Path, environment: Path) -> None:
     """Rewrites a model's config so that it runs in its own environment."""
     from google.protobuf import text_format
 
-    from .model_config import empty
+    from ..model_config.message import empty
 
     file = model / "config.pbtxt"
     config: Any = empty()

@@ -7,10 +7,10 @@ from typing import Any
 
 from tritonbuild.rule import Artifact, Context
 
-from .component import BackendInfo
-from .distribution import DistributionInfo
-from .environment import environment
-from .servable import ModelInfo
+from ..component import BackendInfo
+from ..distribution import DistributionInfo
+from ..python.environment import environment
+from ..servable import ModelInfo
 
 Inputs = dict[str, Artifact]
 Parameters = dict[str, Any]

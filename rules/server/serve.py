@@ -8,9 +8,9 @@ from typing import Any
 
 from tritonbuild.rule import Context, RunInfo, ToolContext, tool
 
-from .distribution import DistributionInfo
-from .servable import ModelInfo
-from .served import served
+from ..distribution import DistributionInfo
+from ..servable import ModelInfo
+from .inputs import served
 
 PORTS = {"http_port": 8000, "grpc_port": 8001, "metrics_port": 8002}
 """Triton's own."""
@@ -31,7 +31,7 @@ def serve(ctx: ToolContext) -> int:
     """Serves until the build is cancelled or the server ends; its log is shown as it comes."""
     from .layout import lay_out
     from .ports import LOOPBACK, Ports
-    from .server import server
+    from .process import server
 
     chosen = Ports(*(ctx.parameters[name] for name in PORTS))
     log = ctx.scratch / "server.log"

@@ -18,7 +18,7 @@ from tritonbuild.rule import (
     tool,
 )
 
-from . import model_config
+from . import message as model_config
 from .overlay import lay_over
 from .versions import file_names
 

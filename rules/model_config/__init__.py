@@ -1,0 +1,1 @@
+"""ModelConfig and the folder of a model."""

@@ -1,0 +1,1 @@
+"""Python for Triton and for commands: an interpreter of our own, wheels, environments."""

@@ -1,0 +1,1 @@
+"""What verifications ask a server, and what they report."""
