@@ -58,11 +58,15 @@ BAD = {
     ),
     "a wrong type": of_model(
         'versions = { 1 = "m" }\nrequirements = "numpy"\n',
-        2, 8, ".requirements", found="'numpy' is a string", expected="list",
+        2, 8, ".requirements", found="'numpy' is a string", expected="an array",
+    ),
+    "a type that is none of several": of_model(
+        "versions = { 1 = 3 }\n",
+        2, 7, ".versions.1", found="3 is an integer", expected="a string or a table",
     ),
     "a wrong type deep in a table": of_model(
         'versions = { 1 = "m", 2 = { a = 3 } }\n',
-        2, 7, ".versions.2.a", found="3 is an integer", expected="string",
+        2, 7, ".versions.2.a", found="3 is an integer", expected="a string",
     ),
     "an unknown key": of_model(
         'version = { 1 = "m" }\n', 2, 7, ".version", found="'version'", remedy="'versions'?"
@@ -141,9 +145,11 @@ BAD = {
         {"label": "//:m", "file": "m/model.py"},
         {"found": "Git LFS pointer", "remedy": "git lfs pull --include m/model.py"},
     ),
-    "a name twice": of_model(
-        'versions = { 1 = "m" }\n[commands.m]\nargv = ["true"]\noutputs = ["x"]\n', 2, 8, "",
-        found="the name 'm' is taken by [models.m]", expected="no other", remedy="rename",
+    "a name twice": Bad(
+        {"triton.toml": MODEL + 'versions = { 1 = "m" }\n' + COMMAND.format(name="m")},
+        2,
+        {**AT_MODEL, "line": 8, "key": "commands.m"},
+        {"found": "'m' is taken by [models.m]", "expected": "no other", "remedy": "rename"},
     ),
     "a cycle": Bad(
         {
@@ -261,8 +267,7 @@ def test_what_does_not_need_the_failed_target_is_built_with_keep_going(
         (("build", "//nowhere:x"), "no package //nowhere"),
         (("build", "--jobs=none", "//..."), "--jobs"),
         (("biuld", "//..."), "did you mean 'build'?"),
-        (("test", "--kind=smok", "//..."), "smok"),
-        (("build", "--rule=model", "//..."), "model"),
+        (("build", "--rule=model", "//..."), "did you mean 'models'?"),
         (("run", "--set=port", "//:c"), "--set port"),
     ],
 )

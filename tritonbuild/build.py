@@ -5,13 +5,14 @@ outputs in their place, and reports how each target ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tritonbuild import outputs, snapshot
 from tritonbuild.action import ActionId, Output, Source
 from tritonbuild.analysis import Target
+from tritonbuild.cache.trees import Missing
 from tritonbuild.errors import (
     ActionError,
     EnvironmentFailure,
@@ -19,6 +20,8 @@ from tritonbuild.errors import (
     Interrupted,
     Problem,
     TritonbuildError,
+    UsageError,
+    did_you_mean,
 )
 from tritonbuild.events import Metrics, Note, OutputFile, Started, Status, TargetEnded, to_json
 from tritonbuild.label import Label, Pattern
@@ -30,6 +33,8 @@ from tritonbuild.rule import Dep, Files, TestInfo
 from tritonbuild.scheduler import DONE, Job, State, find_output
 from tritonbuild.session import Session, jobs_of
 
+ATTEMPTS = 5
+"""How often a build begins anew when it finds content of the cache damaged or gone."""
 LOG_SHOWN = 4000
 """Characters of a verification's log that its failure shows."""
 
@@ -81,6 +86,10 @@ def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Re
 def choose(session: Session, patterns: Sequence[Pattern], options: Options) -> list[Label]:
     """The targets that patterns mean; with `test`, a target that is named by its own label brings
     the verifications of its package that verify it."""
+    tables = session.manifests.registry.rules
+    for table in sorted(set(options.rules) - set(tables)):
+        remedy = did_you_mean(table, tables)
+        raise UsageError(Problem(f"there is no rule {table!r}", remedy=remedy))
     declarations = session.graph.expand(patterns)
     chosen = {d.label for d in declarations if _matches(d, options)}
     if options.test:
@@ -134,6 +143,14 @@ class Build:
         }
         self._open = dict(self._wanted)
         """Chosen targets that have not ended yet."""
+        self._ran: set[ActionId] = set()
+        self._lost = False
+        """Whether content of a known result was missing when it was used: it has to be made anew,
+        and targets that wait for it stay open."""
+        self._is_last = False
+        """Whether no further attempt follows."""
+        self._misplaced: list[TritonbuildError] = []
+        """Why outputs could not be put in their place."""
 
     def run(self) -> None:
         wanted = {id for ids in self._wanted.values() for id in ids}
@@ -144,22 +161,30 @@ class Build:
             for id in sorted(needed):
                 self._session.listener(Note(f"would run, unless cached: {id}"))
             return
+        with (
+            self._session.cache.in_use(),
+            outputs.locked(self._session.root, wait=self._options.wait),
+        ):
+            try:
+                for left in reversed(range(ATTEMPTS)):
+                    self._attempt(wanted, is_last=not left)
+                    if not self._lost:
+                        break
+            finally:
+                self._count(needed)
+        self.report.exit_code = self._exit_code()
+
+    def _attempt(self, wanted: set[ActionId], *, is_last: bool) -> None:
+        self._jobs = jobs_of(self._plan)
+        self._lost, self._is_last = False, is_last
         scheduler = self._session.scheduler(
             self._jobs,
             slots=self._options.jobs,
             keep_going=self._options.keep_going,
             reuse_tests=self._options.reuse_tests,
         )
-        with (
-            self._session.cache.in_use(),
-            outputs.locked(self._session.root, wait=self._options.wait),
-        ):
-            try:
-                self._settle()
-                scheduler.run(wanted, self._ended)
-            finally:
-                self._count(needed)
-        self.report.exit_code = self._exit_code()
+        self._settle()
+        scheduler.run(wanted, self._ended)
 
     def _below(self, wanted: set[ActionId]) -> set[ActionId]:
         needed: set[ActionId] = set()
@@ -173,10 +198,15 @@ class Build:
 
     def _ended(self, job: Job) -> None:
         """An action ended: its failure is reported, and targets that waited for it end."""
+        if isinstance(job.error, Missing) and not self._is_last:
+            self._lost = True
+            return
+        if job.state in (State.BUILT, State.FAILED):
+            self._ran.add(job.action.id)
         if job.error is not None:
             declaration = self._plan.targets[job.action.id.label].declaration
             place = declaration.problem("")
-            self.report.problems.extend(
+            self._blame(
                 problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
                 for problem in job.error.problems
             )
@@ -188,10 +218,9 @@ class Build:
 
     def _settle(self) -> None:
         """Ends every open target whose actions have all ended."""
-        over = (State.BUILT, State.CACHED, State.FAILED, State.SKIPPED)
+        over = DONE if self._lost else (*DONE, State.FAILED, State.SKIPPED)
         for label, ids in list(self._open.items()):
             if all(self._jobs[id].state in over for id in ids):
-                del self._open[label]
                 self._end(self._plan.targets[label], [self._jobs[id] for id in ids])
 
     def _end(self, target: Target, jobs: list[Job]) -> None:
@@ -201,8 +230,13 @@ class Build:
             try:
                 placed = self._outputs.place(target.label, self._entries(target))
             except TritonbuildError as error:
-                self.report.problems.extend(p.at(label=str(target.label)) for p in error.problems)
+                if isinstance(error, Missing) and not self._is_last:
+                    self._lost = True
+                    return
+                self._misplaced.append(error)
+                self._blame(problem.at(label=str(target.label)) for problem in error.problems)
                 status = Status.FAILED
+        del self._open[target.label]
         self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, placed))
 
     def _only_inputs(self, target: Target) -> bool:
@@ -224,10 +258,10 @@ class Build:
                 return Status.PASSED
             log = self._session.cache.read(verdict.log).decode(errors="replace").strip()
             found = log[-LOG_SHOWN:] or f"exit code {verdict.exit_code}"
-            self.report.problems.append(target.declaration.problem(found))
+            self._blame([target.declaration.problem(found)])
             return Status.FAILED
-        own = [job for id, job in self._jobs.items() if id.label == target.label]
-        return Status.BUILT if any(job.state is State.BUILT for job in own) else Status.CACHED
+        ran = any(id.label == target.label for id in self._ran)
+        return Status.BUILT if ran else Status.CACHED
 
     def _entries(self, target: Target) -> dict[str, Entry]:
         files = target.get(Files)
@@ -243,19 +277,24 @@ class Build:
         return entries
 
     def _report(self, target: TargetEnded) -> None:
-        self.report.targets.append(target)
-        self._session.listener(target)
+        if target not in self.report.targets:
+            self.report.targets.append(target)
+            self._session.listener(target)
+
+    def _blame(self, problems: Iterable[Problem]) -> None:
+        self.report.problems.extend(p for p in problems if p not in self.report.problems)
 
     def _count(self, needed: set[ActionId]) -> None:
-        states = [self._jobs[id].state for id in needed]
-        self.report.metrics.executed = sum(s in (State.BUILT, State.FAILED) for s in states)
-        self.report.metrics.cached = states.count(State.CACHED)
+        cached = {id for id in needed if self._jobs[id].state is State.CACHED}
+        self.report.metrics.executed = len(self._ran)
+        self.report.metrics.cached = len(cached - self._ran)
         self.report.metrics.bytes_pulled = self._session.tools.bytes_pulled
         self.report.metrics.bytes_hashed = self._session.sources.bytes_hashed
 
     def _exit_code(self) -> ExitCode:
         """A build failure outranks a test failure."""
         errors = [job.error for job in self._jobs.values() if job.error is not None]
+        errors += self._misplaced
         tests = {
             target.label
             for target in self._plan.targets.values()

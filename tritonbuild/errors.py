@@ -120,13 +120,17 @@ class Interrupted(TritonbuildError):
     exit_code = ExitCode.INTERRUPTED
 
 
-def of_os_error(error: OSError) -> TritonbuildError:
-    """What the operating system refused: a failure of this machine (a full disk) or of a step."""
+FREE_SPACE = "free space; the cache may lie elsewhere (--cache-dir)"
+
+
+def of_os_error(error: OSError, what: str = "") -> TritonbuildError:
+    """What the operating system refused: a failure of this machine (a full disk) or of a step.
+    `what` says what could not be done, if not the error's own file name."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = error.strerror or str(error)
     place = f" ({error.filename})" if error.filename else ""
     problem = Problem(
-        f"{error.strerror or error}{place}",
-        remedy="free space, or name another folder with --cache-dir" if full else "",
+        f"{what}: {reason}" if what else f"{reason}{place}", remedy=FREE_SPACE if full else ""
     )
     return EnvironmentFailure(problem) if full else ActionError(problem)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
-from tritonbuild.workspace import MANIFEST, Workspace, ignore_spec, normalise
+from tritonbuild.workspace import MANIFEST, Workspace, normalise
 
 
 def expand(workspace: Workspace, package: str, pattern: str) -> Iterator[str]:
     """The files of a package that a glob matches (`*`, `?`, `[…]`, `**`), sorted, relative to the
     root. Sub-packages keep their files to themselves. Raises UsageError."""
-    anchored = normalise(package, pattern)
-    names = anchored.split("/")
+    names = normalise(package, pattern).split("/")
     fixed = next((i for i, name in enumerate(names) if is_glob(name)), len(names) - 1)
     deepest = None if "**" in names else len(names)
-    spec = ignore_spec((f"/{anchored}",))
 
     def search(folder: str) -> Iterator[str]:
         for name, is_folder in workspace.names(folder):
@@ -22,7 +21,7 @@ def expand(workspace: Workspace, package: str, pattern: str) -> Iterator[str]:
             if workspace.ignored(path, is_folder):
                 continue
             if not is_folder:
-                if spec.match_file(path):
+                if _matches(path.split("/"), names):
                     yield path
                 continue
             may_match_below = deepest is None or path.count("/") + 1 < deepest
@@ -30,6 +29,15 @@ def expand(workspace: Workspace, package: str, pattern: str) -> Iterator[str]:
                 yield from search(path)
 
     yield from search("/".join(names[:fixed]))
+
+
+def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Name by name; `**` stands for any number of them."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**":
+        return _matches(names, pattern[1:]) or (bool(names) and _matches(names[1:], pattern))
+    return bool(names) and fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
 
 
 def is_glob(text: str) -> bool:

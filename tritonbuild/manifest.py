@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from tritonbuild import __version__
 from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
 from tritonbuild.globs import expand
-from tritonbuild.label import Label, check_name
+from tritonbuild.label import Label, check_name, check_package
 from tritonbuild.manifest_errors import KeyPath, explain, problem_at, type_name
 from tritonbuild.registry import Registry
 from tritonbuild.rule import WORKSPACE_DEFAULT, Attributes, Dep, Rule, SourceRef, Strict
@@ -122,6 +122,11 @@ class Manifests:
         content = self.workspace.read(file)
         if content is None:
             return None
+        try:
+            check_package(path)
+        except UsageError as error:
+            remedy = "rename the folder, or name it in `ignore` of [workspace]"
+            raise UsageError(replace(error.problems[0], remedy=remedy), file=file) from None
         root = self._root_of(path, content)
         registry, defaults = self._root(root)
         tables = parse(file, content)
@@ -238,17 +243,17 @@ class Manifests:
         self, root: str, file: str, content: bytes, patterns: list[Any]
     ) -> Iterator[str]:
         for index, pattern in enumerate(patterns):
-            found = list(expand(self.workspace, root, str(pattern)))
-            if not found:
+            key = (WORKSPACE, "rules", index)
+            try:
+                found = list(expand(self.workspace, root, str(pattern)))
+            except UsageError as error:
+                place = problem_at(file, content, key, "")
                 raise UsageError(
-                    problem_at(
-                        file,
-                        content,
-                        (WORKSPACE, "rules", index),
-                        f"no file matches {pattern!r}",
-                        expected="rule files",
-                    )
-                )
+                    *error.problems, file=place.file, line=place.line, key=place.key
+                ) from None
+            if not found:
+                wrong = f"no file matches {pattern!r}"
+                raise UsageError(problem_at(file, content, key, wrong, expected="rule files"))
             yield from found
 
 

@@ -13,29 +13,45 @@ from tritonbuild.errors import Problem, did_you_mean
 KeyPath = tuple[str | int, ...]
 
 
+WANTED = {
+    "bool_type": "a boolean",
+    "dict_type": "a table",
+    "float_type": "a number",
+    "int_type": "an integer",
+    "list_type": "an array",
+    "model_type": "a table",
+    "string_type": "a string",
+}
+"""What pydantic's kinds of error want, in TOML's words."""
+
+
 def explain(
     error: ValidationError, raw: Any, model: type[BaseModel]
 ) -> Iterator[tuple[KeyPath, str, str, str]]:
     """What pydantic found, in a manifest's words: key path, found, expected, remedy."""
-    seen: set[KeyPath] = set()
+    told: dict[KeyPath, tuple[str, list[str], str]] = {}
     for item in error.errors(include_url=False):
         where, value = _real_path(item["loc"], raw)
-        if where in seen:
-            continue  # the other members of a union complain of the same value
-        seen.add(where)
         if item["type"] == "extra_forbidden":
-            yield (
-                where,
-                f"unknown key {where[-1]!r}",
-                "",
-                did_you_mean(str(where[-1]), _fields(model, where)),
-            )
+            remedy = did_you_mean(str(where[-1]), _fields(model, where))
+            told[where] = (f"unknown key {where[-1]!r}", [], remedy)
         elif item["type"] == "missing":
             key = item["loc"][-1]
-            yield (*where, key), f"{key} is missing", f"{key} = …", ""
+            told[(*where, key)] = (f"{key} is missing", [f"{key} = …"], "")
         else:
-            expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            yield where, f"{_show(value)} is {type_name(value)}", expected, ""
+            # The members of a union complain of the same value, each in its own way.
+            found = told.setdefault(where, (f"{_show(value)} is {type_name(value)}", [], ""))
+            expected = WANTED.get(item["type"]) or _plain(item["msg"])
+            if expected not in found[1]:
+                found[1].append(expected)
+    for where, (text, wanted, remedy) in told.items():
+        # Where one member of a union complains of something inside, that is what is wrong.
+        if not any(other[: len(where)] == where for other in told if other != where):
+            yield where, text, " or ".join(wanted), remedy
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 def problem_at(file: str, content: bytes, key: KeyPath, found: str, **rest: str) -> Problem:

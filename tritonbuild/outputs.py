@@ -13,7 +13,7 @@ from tritonbuild.atomic import remove_tree
 from tritonbuild.cache import Blobs
 from tritonbuild.cache.trees import copy, link, materialise
 from tritonbuild.digest import CHUNK
-from tritonbuild.errors import ActionError, EnvironmentFailure, OutputsLocked, Problem
+from tritonbuild.errors import EnvironmentFailure, OutputsLocked, Problem, of_os_error
 from tritonbuild.events import OutputFile
 from tritonbuild.label import Label
 from tritonbuild.merkle import Entry, File, Folder, folder_of
@@ -80,16 +80,15 @@ class Outputs:
         self._records = records
 
     def place(self, label: Label, entries: Mapping[str, Entry]) -> tuple[OutputFile, ...]:
-        """Makes a target's output folder hold exactly these entries. Raises ActionError."""
+        """Makes a target's output folder hold exactly these entries. Raises ActionError, or
+        EnvironmentFailure when the disk is full."""
         folder = folder_for(label)
         wanted = folder_of(entries)
         if not self._stands(folder, wanted):
             try:
                 self._sync(wanted, self._root / folder)
             except OSError as error:
-                raise ActionError(
-                    Problem(f"{folder} cannot be written: {error.strerror}", label=str(label))
-                ) from None
+                raise of_os_error(error, f"{folder} cannot be written") from None
             self._records.keep(
                 KIND,
                 folder,
@@ -129,10 +128,13 @@ class Outputs:
             temporary = path / f".{name}.tmp"
             remove_tree(temporary)
             large = isinstance(entry, File) and entry.digest.size >= CHUNK
-            materialise(entry, temporary, self._blobs, link if large else copy)
-            if target.is_dir() and not target.is_symlink():
-                remove_tree(target)
-            temporary.rename(target)
+            try:
+                materialise(entry, temporary, self._blobs, link if large else copy)
+                if target.is_dir() and not target.is_symlink():
+                    remove_tree(target)
+                temporary.rename(target)
+            finally:  # rename leaves it where both are hard links to one file
+                remove_tree(temporary)
             if isinstance(entry, File):
                 self._sources.linked(entry.digest)
 

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from tritonbuild.digest import Digest
-from tritonbuild.errors import Problem, UsageError
+from tritonbuild.errors import EnvironmentFailure, Problem, UsageError
 from tritonbuild.rule import Resolver, Rule
 from tritonbuild.tools import Tool
 from tritonbuild.workspace import Workspace
@@ -53,10 +53,22 @@ class Registry:
 
 
 def installed() -> Registry:
-    """The built-in rules and those of plug-ins."""
+    """The built-in rules and those of plug-ins. Raises EnvironmentFailure when one is broken."""
     registry = Registry()
     for point in sorted(entry_points(group=ENTRY_POINT), key=lambda point: point.name):
-        registry = registry.with_module(point.load())
+        try:
+            module = point.load()
+        except Exception as error:
+            distribution = point.dist.name if point.dist else point.value
+            raise EnvironmentFailure(
+                Problem(
+                    f"the rules of {distribution} cannot be imported: "
+                    f"{type(error).__name__}: {error}",
+                    "a module with rules",
+                    f"install it again, or remove it: pip uninstall {distribution}",
+                )
+            ) from error
+        registry = registry.with_module(module)
     return registry
 
 
@@ -71,11 +83,15 @@ def _load(workspace: Workspace, path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(compile(content, str(workspace.absolute(path)), "exec"), vars(module))  # noqa: S102  # a rule file is code
+        code = compile(content, str(workspace.absolute(path)), "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102  # a rule file is code
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Rule):
+                value.Attributes.model_rebuild()  # types that stand nowhere are found now
     except Exception as error:
         raise UsageError(
             Problem(
-                f"the rule file cannot be imported: {error!r}",
+                f"the rule file cannot be imported: {type(error).__name__}: {error}",
                 "Python that defines rules with tritonbuild.rule",
                 file=path,
                 line=_line_of(error, str(workspace.absolute(path))),
@@ -83,7 +99,7 @@ def _load(workspace: Workspace, path: str) -> ModuleType:
         ) from error
     digest = Digest.of_bytes(content).hash[:12]
     for key, value in list(vars(module).items()):
-        if isinstance(value, Tool):
+        if isinstance(value, Tool) and value.function.__module__ == name:
             setattr(module, key, value.revised(digest))
     return module
 

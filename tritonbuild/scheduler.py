@@ -20,7 +20,7 @@ from tritonbuild.action import Action, ActionId, Encoded, Literal, Output, Sourc
 from tritonbuild.cache import Result
 from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
-from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError
+from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
 from tritonbuild.events import ActionEnded, ActionStarted, Listener, Status
 from tritonbuild.executors import Execution, Executor, Work
 from tritonbuild.explain import Diary, facts_of
@@ -221,11 +221,11 @@ class Scheduler:
         """Records the end of a job; the jobs that became ready by it."""
         try:
             job.execution = future.result()
-        except TritonbuildError as error:
-            job.error = error
+        except (TritonbuildError, OSError) as error:
+            job.error = of_os_error(error) if isinstance(error, OSError) else error
             job.state = State.FAILED
             self._failed = True
-            if not isinstance(error, Interrupted):
+            if not isinstance(job.error, Interrupted):
                 self._listener(ActionEnded(str(job.action.id), Status.FAILED))
                 self._done(job)
             return []

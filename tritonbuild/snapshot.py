@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,10 @@ def save(
         "targets": list(targets),
         "actions": actions,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, separators=(",", ":"))
-    write_atomically(folder / f"{name_of(request)}.json", text.encode())
+    with suppress(OSError):  # a full disk: the next build takes longer, no more
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / f"{name_of(request)}.json", text.encode())
 
 
 def _code() -> Iterable[str]:

@@ -83,6 +83,9 @@ class Sources:
             return None
         return self._workspace.absolute(path)
 
+    def recheck(self, digest: Digest) -> None:
+        """Nothing to do: whether a file has changed is looked at each time."""
+
     def unchanged(self, path: str) -> bool:
         """Whether a file or folder is still what `entry` said."""
         return all(map(self._workspace.unchanged, self._contents.get(path, [path])))
@@ -98,12 +101,16 @@ class Sources:
             self._workspace.seen[path] = after
             with self._lock:
                 self._known[path] = (after, self._known[path][1])
-            self._memory.remember_digests([(path, after, digest)])
+            if self._memory.digest(path, before) == digest:  # what was trusted still is
+                self._memory.remember_digests([(path, after, digest)])
 
     def _file(self, path: str) -> File:
         signature = self._workspace.look(path)
         if signature is None:
             raise ActionError(Problem(f"{path} does not exist any more", file=path))
+        if not signature.is_file:
+            found = f"{path} is neither a file nor a folder"
+            raise ActionError(Problem(found, "content", "remove it, or ignore it", file=path))
         with self._lock:
             known = self._known.get(path)
         if known is not None and known[0] == signature:

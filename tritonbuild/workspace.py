@@ -64,6 +64,10 @@ class Signature(NamedTuple):
         return stat.S_ISDIR(self.mode)
 
     @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+    @property
     def executable(self) -> bool:
         return bool(self.mode & stat.S_IXUSR)
 
@@ -199,10 +203,17 @@ class Workspace:
         return ignore_spec((*ALWAYS_IGNORED, *lines, *self._ignore_patterns))
 
     def _check_inside(self, path: str) -> None:
-        """Refuses links that lead out, or to a folder that holds them; each folder is checked
-        once."""
+        """Refuses links that lead out, or to a folder that holds them, and names that are no text;
+        each folder is checked once."""
         if path in self._inside:
             return
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            problem = Problem(
+                f"{path!r} is not UTF-8", "a name in UTF-8", "rename it, or ignore it"
+            )
+            raise UsageError(problem) from None
         parent, _, name = path.rpartition("/")
         if name in ("..", ".") or path.startswith("/"):
             raise leaves(path)

@@ -20,6 +20,7 @@ SHOW = """\
 from tritonbuild.rule import Dep, Field, Files, Rule
 from tritonbuild.rules.distribution import DistributionInfo
 from tritonbuild.rules.python.environment import environment
+from tritonbuild.rules.python.requirements import checked
 
 class Shown(Rule):
     table = "shown"
@@ -33,7 +34,8 @@ class Shown(Rule):
         distribution = ctx.provider(ctx.attributes.distribution)
         shown = {"tree": distribution.tree} if ctx.attributes.tree else {}
         for name, requirements in ctx.attributes.environments.items():
-            shown[name] = environment(ctx, distribution, requirements)
+            wanted = {*distribution.constraints, *checked(ctx, requirements)}
+            shown[name] = environment(ctx, distribution.python, wanted)
         yield Files(shown)
 """
 """A rule that puts what a distribution provides, and environments beside it, in the outputs."""

@@ -21,6 +21,9 @@ class Blobs(Protocol):
     def find(self, digest: Digest) -> Path | None:
         """A file with this content, or None. It is read-only and may be shared."""
 
+    def recheck(self, digest: Digest) -> None:
+        """Looks at the content itself, after it was found to be wrong: it is not found again."""
+
 
 class ContentStore(Blobs, Protocol):
     """Content-addressed storage."""
@@ -98,3 +101,7 @@ class FirstOf:
     def find(self, digest: Digest) -> Path | None:
         found = (holder.find(digest) for holder in self._holders)
         return next((path for path in found if path is not None), None)
+
+    def recheck(self, digest: Digest) -> None:
+        for holder in self._holders:
+            holder.recheck(digest)

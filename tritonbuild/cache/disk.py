@@ -62,6 +62,12 @@ class DiskCache:
         self.damaged(path, f"blob {digest}")
         return None
 
+    def recheck(self, digest: Digest) -> None:
+        path = self._blob(digest.hash)
+        with suppress(FileNotFoundError):
+            if Digest.of_file(path) != digest:
+                self.damaged(path, f"blob {digest}")
+
     def read(self, digest: Digest) -> bytes:
         try:
             content = self._blob(digest.hash).read_bytes()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tritonbuild.digest import Digest
+from tritonbuild.errors import FREE_SPACE, EnvironmentFailure, Problem
 from tritonbuild.workspace import Signature
 
 SCHEMA = """
@@ -21,6 +22,8 @@ CREATE TABLE IF NOT EXISTS records (
     kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)
 ) STRICT;
 """
+WHOLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_LOCKED)
+"""Errors that say nothing against the file."""
 T = TypeVar("T")
 
 
@@ -31,7 +34,7 @@ class State:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "state.db"
         self._lock = threading.Lock()
-        self._connection = self._open()
+        self._connection: sqlite3.Connection | None = None
 
     def digest(self, path: str, signature: Signature) -> Digest | None:
         """Of a file, if it was hashed when its `stat` was the same."""
@@ -91,28 +94,37 @@ class State:
 
     def close(self) -> None:
         with self._lock:
-            self._connection.close()
+            self._disconnect()
 
     def _do(self, action: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
             try:
-                with self._connection:
-                    return action(self._connection)
+                return self._transact(action)
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                    raise
-                self._connection.close()
-                for suffix in ("", "-wal", "-shm"):
-                    with suppress(FileNotFoundError):
-                        Path(f"{self._path}{suffix}").unlink()
-                self._connection = self._open()
-                with self._connection:
-                    return action(self._connection)
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in WHOLE:
+                    raise self._refused(error) from None
+            self._disconnect()
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    Path(f"{self._path}{suffix}").unlink()
+            try:
+                return self._transact(action)
+            except sqlite3.DatabaseError as error:
+                raise self._refused(error) from None
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
-        with suppress(sqlite3.DatabaseError):  # damaged: seen and mended at the first use
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.executescript(SCHEMA)
-        return connection
+    def _transact(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.executescript(SCHEMA)
+        with self._connection:
+            return action(self._connection)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _refused(self, error: sqlite3.DatabaseError) -> EnvironmentFailure:
+        return EnvironmentFailure(Problem(f"{self._path}: {error}", remedy=FREE_SPACE))

@@ -16,6 +16,7 @@ from tritonbuild.atomic import remove_tree
 from tritonbuild.cache import Blobs
 from tritonbuild.cache.disk import DiskCache
 from tritonbuild.digest import CHUNK, Digest
+from tritonbuild.errors import ActionError, Problem
 from tritonbuild.merkle import Entry, File, Folder, Symlink
 from tritonbuild.places import FIXED_MTIME
 
@@ -26,12 +27,21 @@ Place = Callable[[Path, File, Path], None]
 """Makes a file real: (where its content lies, what it is, where it goes)."""
 
 
-class Missing(KeyError):
-    """Content that is nowhere on this machine any more."""
+class Missing(ActionError):
+    """Content that is nowhere on this machine any more. What made it can make it again."""
 
     def __init__(self, digest: Digest):
-        super().__init__(digest)
-        self.digest = digest
+        super().__init__(
+            Problem(
+                f"content {digest} was damaged, or is gone",
+                "a cache and a workspace that nothing else changes",
+                "build again; `tritonbuild cache verify` looks at all of the cache",
+            )
+        )
+
+
+class WrongContent(Exception):
+    """A file is not what its digest says."""
 
 
 def clone(source: Path, target: Path) -> bool:
@@ -46,8 +56,14 @@ def clone(source: Path, target: Path) -> bool:
 
 
 def copy(source: Path, file: File, target: Path) -> None:
-    """A file of its own, sharing blocks where it can."""
-    if file.digest.size < CHUNK or not clone(source, target):
+    """A file of its own, sharing blocks where it can. Raises WrongContent: a small one is looked at
+    on its way."""
+    if file.digest.size < CHUNK:
+        content = source.read_bytes()
+        if Digest.of_bytes(content) != file.digest:
+            raise WrongContent
+        target.write_bytes(content)
+    elif not clone(source, target):
         shutil.copyfile(source, target)
     target.chmod(0o755 if file.executable else 0o644)
 
@@ -81,7 +97,11 @@ def materialise(entry: Entry, target: Path, blobs: Blobs, place: Place) -> None:
             source = blobs.find(digest)
             if source is None:
                 raise Missing(digest)
-            place(source, entry, target)
+            try:
+                place(source, entry, target)
+            except WrongContent:
+                blobs.recheck(digest)
+                raise Missing(digest) from None
         case Folder():
             target.mkdir()
             for name, below in entry.entries.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from tritonbuild.cache import Result
 from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
-from tritonbuild.merkle import File, Folder
+from tritonbuild.merkle import Entry, File, Folder, Symlink
 from tritonbuild.workspace import Signature
 
 
@@ -39,16 +40,37 @@ def usage(cache: DiskCache) -> dict[str, Usage]:
 
 
 def verify(cache: DiskCache) -> list[str]:
-    """Hashes every blob and checks every result; removes what is damaged and names it."""
+    """Hashes every blob and every file of a tree and checks every result; removes what is damaged
+    and names it."""
     damaged: list[str] = []
     checked = DiskCache(cache.root, damaged.append)
+    known: dict[int, Digest] = {}
     for path in (cache.root / "blobs").glob("??/*"):
         with suppress(FileNotFoundError):
-            if Digest.of_file(path).hash != path.name:
+            digest = known[path.stat().st_ino] = Digest.of_file(path)
+            if digest.hash != path.name:
                 checked.damaged(path, f"blob {path.name}")
+    for path in (cache.root / "trees").iterdir():
+        if _folder(path, known).digest.hash != path.name:
+            checked.damaged(path, f"folder {path.name}")
     for path in (cache.root / "actions").glob("??/*"):
         checked.get_result(Digest(path.name, 0))
     return damaged
+
+
+def _folder(path: Path, known: Mapping[int, Digest]) -> Folder:
+    """What lies in a tree; `known` are the digests of files by inode, which trees share."""
+    entries: dict[str, Entry] = {}
+    for below in path.iterdir():
+        status = below.lstat()
+        if below.is_symlink():
+            entries[below.name] = Symlink(str(below.readlink()))
+        elif below.is_dir():
+            entries[below.name] = _folder(below, known)
+        else:
+            digest = known.get(status.st_ino) or Digest.of_file(below)
+            entries[below.name] = File(digest, bool(status.st_mode & 0o100))
+    return Folder(entries)
 
 
 def verify_sources(root: Path, state: State) -> list[str]:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from tritonbuild.cancel import Cancellation
-from tritonbuild.errors import ExitCode, Interrupted, Problem, TritonbuildError
+from tritonbuild.errors import (
+    EnvironmentFailure,
+    ExitCode,
+    Interrupted,
+    Problem,
+    TritonbuildError,
+    of_os_error,
+)
 from tritonbuild.workspace import find_root
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from tritonbuild.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
+REPORT = "report it, with the lines above"
 
 
 def flag(name: str, *short: str, **settings: Any) -> Callable[[F], F]:
@@ -92,10 +100,12 @@ def call(body: Callable[[Call], Finished], *, as_json: bool, explain: bool = Fal
         finished = Finished(error.exit_code, problems)
     except KeyboardInterrupt:
         finished = Finished(ExitCode.INTERRUPTED, (Problem("interrupted"),))
-    except Exception as error:  # a bug: told as one, with all that a report needs
-        traceback.print_exc()
-        bug = Problem(f"a bug in tritonbuild: {error!r}", remedy="report it, with the lines above")
-        finished = Finished(ExitCode.BUG, (bug,))
+    except Exception as error:
+        told = of_os_error(error) if isinstance(error, OSError) else None
+        if not isinstance(told, EnvironmentFailure):  # a bug: told with all that a report needs
+            traceback.print_exc()
+            told = TritonbuildError(Problem(f"a bug in tritonbuild: {error!r}", remedy=REPORT))
+        finished = Finished(told.exit_code, told.problems)
     listener(finished)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -69,8 +69,6 @@ class InProcess:
             if self._cancellation:
                 raise Interrupted()
             return Result(context.outputs(work), exit_code)
-        except Missing as error:
-            raise ActionError(f"content {error.digest} is not on this machine any more") from None
         except TritonbuildError:
             if self._cancellation:
                 raise Interrupted() from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import time
@@ -13,7 +14,14 @@ from tritonbuild.cache import Blobs, ContentStore, Result
 from tritonbuild.cache.trees import Missing, Trees, copy, materialise
 from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import CHUNK
-from tritonbuild.errors import ActionError, Interrupted, Problem, of_os_error
+from tritonbuild.errors import (
+    FREE_SPACE,
+    ActionError,
+    EnvironmentFailure,
+    Interrupted,
+    Problem,
+    of_os_error,
+)
 from tritonbuild.executors import Execution, Work
 from tritonbuild.executors.inprocess import declared, take
 from tritonbuild.executors.process import Process, Sandbox, Spec, start
@@ -53,8 +61,6 @@ class Sandboxed:
             for content in work.encoded.literals:
                 self._store.put(content)
             return self._run(work, program, folder)
-        except Missing as error:
-            raise ActionError(f"content {error.digest} is not on this machine any more") from None
         except OSError as error:
             raise of_os_error(error) from error
         finally:
@@ -77,6 +83,9 @@ class Sandboxed:
             )
         )
         exit_code = self._wait(process, work.action.timeout)
+        if _free(folder) < CHUNK:  # not every program notices that what it writes is cut short
+            found = f"no space is left where the program wrote; it {_ended(exit_code)}"
+            raise EnvironmentFailure(Problem(found, remedy=FREE_SPACE))
         if exit_code != 0:
             raise ActionError(
                 Problem(f"the program {_ended(exit_code)}:\n{_tail(log)}", "exit code 0")
@@ -148,6 +157,12 @@ def environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "SOURCE_DATE_EPOCH": str(FIXED_MTIME),
     }
+
+
+def _free(folder: Path) -> int:
+    """Bytes that this user may still write there."""
+    disk = os.statvfs(folder)
+    return disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
 
 
 def _ended(exit_code: int) -> str:

@@ -1,0 +1,124 @@
+"""triton.lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tritonbuild.errors import UsageError
+from tritonbuild.lock import FILE, Lock, LockedFile, Request
+
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
+requests = st.builds(
+    Request, text, st.lists(text, max_size=3).map(lambda some: tuple(sorted(some))), text, text
+)
+files = st.builds(LockedFile, text, text, text, st.integers(0, 2**62))
+entries = st.dictionaries(requests, st.lists(files, max_size=3), max_size=3)
+
+NUMPY = Request("pypi", ("numpy<2",), "3.11", "x86_64-linux-gnu2.36")
+WHEEL = LockedFile("numpy-1.26.4.whl", "https://example.org/numpy-1.26.4.whl", "ab" * 32, 17)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lock")
+
+
+@given(some=entries)
+def test_what_was_written_is_read_again(place: Path, some: dict[Request, list[LockedFile]]) -> None:
+    lock = Lock().with_entries(some)
+    lock.write(place)
+    assert Lock.read(place).entries == lock.entries
+
+
+@given(some=entries)
+def test_the_order_of_entries_leaves_no_trace(
+    place: Path, some: dict[Request, list[LockedFile]]
+) -> None:
+    Lock().with_entries(some).write(place)
+    before = (place / FILE).read_bytes()
+    backwards = {request: reversed(found) for request, found in reversed([*some.items()])}
+    Lock().with_entries(backwards).write(place)
+    assert (place / FILE).read_bytes() == before
+
+
+def test_a_workspace_without_one_has_an_empty_one(tmp_path: Path) -> None:
+    assert Lock.read(tmp_path).entries == {}
+
+
+def test_it_is_toml_that_says_what_each_request_stood_for(tmp_path: Path) -> None:
+    Lock().with_entries({NUMPY: [WHEEL], Request("number", ("x",)): []}).write(tmp_path)
+    content = (tmp_path / FILE).read_text()
+    assert content.startswith("# ")
+    assert tomli.loads(content) == {
+        "version": 1,
+        "resolution": [
+            {"kind": "number", "request": ["x"], "files": []},
+            {
+                "kind": "pypi",
+                "request": ["numpy<2"],
+                "python": "3.11",
+                "platform": "x86_64-linux-gnu2.36",
+                "files": [
+                    {"name": WHEEL.name, "url": WHEEL.url, "sha256": WHEEL.sha256, "size": 17}
+                ],
+            },
+        ],
+    }
+
+
+def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
+    Lock().write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o644
+
+
+def test_an_entry_answers_its_own_request_only(tmp_path: Path) -> None:
+    lock = Lock().with_entries({NUMPY: [WHEEL]})
+    assert lock.get(NUMPY) == (WHEEL,)
+    assert lock.get(Request("pypi", ("numpy<2",), "3.12", NUMPY.platform)) is None
+    assert lock.get(Request("pypi", ("numpy<3",), "3.11", NUMPY.platform)) is None
+
+
+def test_new_entries_replace_and_do_not_touch_the_old_lock() -> None:
+    old = Lock().with_entries({NUMPY: [WHEEL]})
+    new = old.with_entries({NUMPY: []})
+    assert (old.get(NUMPY), new.get(NUMPY)) == ((WHEEL,), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("version = 2\n", "version 2"),
+        ("resolution = []\n", "version None"),
+        ("version = '1'\n", "version '1'"),
+        ("version = = 1\n", "cannot be read"),
+        ("\xff", "cannot be read"),
+        ("version = 1\n[[resolution]]\nkind = 'pypi'\n", "an entry is not complete"),
+        ("version = 1\nresolution = 3\n", "an entry is not complete"),
+        (
+            "version = 1\n[[resolution]]\nkind = 'a'\nrequest = []\nfiles = [{name = 'x'}]\n",
+            "an entry is not complete",
+        ),
+    ],
+)
+def test_what_is_no_lock_is_refused(tmp_path: Path, content: str, found: str) -> None:
+    (tmp_path / FILE).write_bytes(content.encode("latin-1"))
+    with pytest.raises(UsageError) as caught:
+        Lock.read(tmp_path)
+    (problem,) = caught.value.problems
+    assert found in problem.found
+    assert problem.file == FILE
+    assert problem.remedy
+
+
+def test_a_lock_of_a_later_version_asks_for_a_newer_tritonbuild(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("version = 2\n")
+    with pytest.raises(UsageError) as caught:
+        Lock.read(tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.expected, problem.remedy) == ("version 1", "use a newer tritonbuild")
