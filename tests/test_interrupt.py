@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MINIMAL, ROOT, WorkspaceFolder
 from parts.gate import Gate, gate
-from parts.leftovers import Trace, eventually, traced
+from parts.leftovers import Trace, eventually, traced, waits_for_a_lock
 
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
@@ -193,9 +193,3 @@ def free_ports() -> dict[str, int]:
 def answers(port: int) -> bool:
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
-def waits_for_a_lock(pid: int) -> bool:
-    """As /proc/locks shows it, `->` before who waits."""
-    lines = Path("/proc/locks").read_text().splitlines()
-    return any("->" in line and f" {pid} " in line for line in lines)

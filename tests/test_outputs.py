@@ -84,16 +84,14 @@ def test_what_was_placed_is_described(place: Place) -> None:
 
 
 def test_modes_are_those_of_the_entries_whatever_the_umask(place: Place) -> None:
-    entries = {"a": place.file(b"a"), "d": Folder({"b": place.file(b"b", executable=True)})}
+    below = Folder({"b": place.file(b"b", executable=True)})
     before = os.umask(0o077)
     try:
-        place.put(entries)
+        place.put({"a": place.file(b"a"), "d": below})
     finally:
         os.umask(before)
-    modes = {
-        path: (place.root / FOLDER / path).stat().st_mode & 0o777 for path in ("a", "d", "d/b")
-    }
-    assert modes == {"a": 0o644, "d": 0o755, "d/b": 0o755}
+    modes = [(place.root / FOLDER / path).stat().st_mode & 0o777 for path in ("a", "d", "d/b")]
+    assert modes == [0o644, 0o755, 0o755]
 
 
 def test_what_is_right_already_is_left_alone(place: Place) -> None:
@@ -106,11 +104,10 @@ def test_what_is_right_already_is_left_alone(place: Place) -> None:
 
 
 def test_what_is_not_made_any_more_goes(place: Place) -> None:
-    place.put(
-        {"a": place.file(b"a"), "d": Folder({"b": place.file(b"b")}), "e/f": place.file(b"f")}
-    )
-    place.put({"d": Folder({"c": place.file(b"c")})})
-    assert place.content() == {"d/c": b"c"}
+    file = place.file(b"x")
+    place.put({"a": file, "d": Folder({"b": file}), "e/f": file})
+    place.put({"d": Folder({"c": file})})
+    assert place.content() == {"d/c": b"x"}
     assert sorted(os.listdir(place.root / FOLDER)) == ["d"]
 
 

@@ -288,11 +288,15 @@ def test_testing_wants_the_verdict_and_building_what_it_needs(tmp_path: Path) ->
     assert {id.name for id in made.wanted(verification, test=False)} == {"make"}
 
 
-def test_two_actions_of_one_name_are_a_fault_of_the_rule(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="is declared as two things"):
-        odd(tmp_path, "twice")
-
-
-def test_a_provider_that_was_not_promised_is_a_fault_of_the_rule(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="not in its `provides`"):
-        odd(tmp_path, "liars")
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [("twice", "TypeError: //p:a (check) is declared as two things"), ("liars", "TypeError: Liar")],
+)
+def test_a_fault_of_a_rule_is_told_where_its_code_is(
+    tmp_path: Path, table: str, found: str
+) -> None:
+    with pytest.raises(AnalysisError) as caught:
+        odd(tmp_path, table)
+    (problem,) = caught.value.problems
+    assert problem.found.startswith(found)
+    assert (problem.label, problem.file) == ("//p:a", __file__)

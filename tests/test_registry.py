@@ -157,6 +157,34 @@ def test_an_attribute_of_an_unknown_type_is_told(own_rule: WorkspaceFolder) -> N
     assert "Nowhere" in str(error["found"])
 
 
+def test_what_a_rule_raises_is_told_with_its_line(own_rule: WorkspaceFolder) -> None:
+    edit(own_rule, "if ctx.attributes.count < 1:", "if ctx.attributes.kount < 1:")
+    outcome = own_rule.run("build", "//...")
+    assert outcome.exit_code == 7
+    assert "Traceback" not in outcome.text
+    assert (outcome.error["file"], outcome.error["line"]) == (FILE, 45)
+    assert outcome.error["label"] == "//digits:digits"
+    assert "AttributeError" in outcome.error["found"]
+
+
+def test_what_a_step_raises_is_told_with_its_line(own_rule: WorkspaceFolder) -> None:
+    edit(own_rule, 'ctx.parameters["count"]:', 'ctx.parameters["kount"]:')
+    outcome = own_rule.run("build", "//...")
+    assert outcome.exit_code == 1
+    assert "Traceback" not in outcome.text
+    assert (outcome.error["file"], outcome.error["line"]) == (FILE, 27)
+    assert outcome.error["label"] == "//digits:digits"
+    assert outcome.error["found"] == "KeyError: 'kount'"
+
+
+def test_a_library_that_is_not_installed_is_told_at_the_rule(own_rule: WorkspaceFolder) -> None:
+    edit(own_rule, "version=1)", 'version=1, libraries=("nothing-like-this",))')
+    outcome = own_rule.run("build", "//...")
+    assert outcome.exit_code == 7
+    assert outcome.error["file"] == FILE
+    assert "nothing-like-this" in outcome.error["found"]
+
+
 def test_a_table_that_has_an_owner_is_refused(own_rule: WorkspaceFolder) -> None:
     edit(own_rule, 'table = "labels"', 'table = "models"')
     error = refused(own_rule)

@@ -16,7 +16,7 @@ from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, UsageError
 from tritonbuild.merkle import Entry, File, Folder
-from tritonbuild.sources import LFS_POINTER, Forgetful, Sources
+from tritonbuild.sources import LFS_POINTER, Sources
 from tritonbuild.workspace import Signature, Workspace
 
 POINTER = LFS_POINTER + b"v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
@@ -41,11 +41,9 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> None:
         (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def sources(
-    root: Path, files: Mapping[str, str | bytes], memory: Memory | Forgetful | None = None
-) -> Sources:
+def sources(root: Path, files: Mapping[str, str | bytes], memory: Memory | None = None) -> Sources:
     write(root, files)
-    return Sources(Workspace(root), memory or Forgetful())
+    return Sources(Workspace(root), memory or Memory())
 
 
 def content(entry: Entry) -> dict[str, Entry]:
@@ -297,11 +295,6 @@ def test_a_hard_link_hides_no_change(tmp_path: Path) -> None:
     os.link(tmp_path / "a", tmp_path / "link")
     there.linked(Digest.of_bytes(b"x"))
     assert not there.unchanged("a")
-
-
-def test_everything_leaves_nothing_out(tmp_path: Path) -> None:
-    there = sources(tmp_path, {".gitignore": "*\n", "a.log": "x", "d/b.pyc": "y"})
-    assert set(content(there.everything())) == {".gitignore", "a.log", "d/b.pyc"}
 
 
 names = st.from_regex(r"[a-z]{1,2}(/[A-Z]{1,2}){0,2}", fullmatch=True)

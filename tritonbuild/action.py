@@ -126,6 +126,11 @@ class Action:
     def dependencies(self) -> set[ActionId]:
         return {item.action for item in self.inputs.values() if isinstance(item, Output)}
 
+    @property
+    def sources(self) -> list[str]:
+        """Paths of its inputs from the workspace."""
+        return [item.path for item in self.inputs.values() if isinstance(item, Source)]
+
 
 class Writer(Protocol):
     """What `describe` tells of an action."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tritonbuild.action import Action, ActionId, Artifact, Needs, Output, Program, Source, ToolCall
-from tritonbuild.errors import AnalysisError, Problem, TritonbuildError
+from tritonbuild.errors import AnalysisError, Problem, TritonbuildError, of_code
 from tritonbuild.globs import expand, is_glob
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
@@ -75,6 +75,13 @@ def analyze(
     except TritonbuildError as error:
         located = (_located(problem, declaration) for problem in error.problems)
         raise AnalysisError(*located) from None
+    except Unlocked:
+        raise
+    except Exception as error:
+        if type(rule).__module__.partition(".")[0] == "tritonbuild":
+            raise
+        told = of_code(error, type(rule).analyze.__code__.co_filename)
+        raise AnalysisError(told, label=str(declaration.label)) from error
     return target
 
 

@@ -30,6 +30,14 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         temporary.rename(path)
 
 
+def make_folders(path: Path) -> None:
+    """The folder and those above it that are missing, for everyone to read whatever the umask."""
+    if not path.is_dir():
+        make_folders(path.parent)
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+
+
 def remove_tree(path: Path) -> None:
     """Removes a file or a folder, read-only folders in it too."""
     if path.is_dir() and not path.is_symlink():

@@ -135,6 +135,24 @@ def of_os_error(error: OSError, what: str = "") -> TritonbuildError:
     return EnvironmentFailure(problem) if full else ActionError(problem)
 
 
+def unreadable(path: str, error: OSError) -> UsageError:
+    """A file that decides what is built cannot be read."""
+    return UsageError(
+        Problem(f"{path} cannot be read: {error.strerror}", "a readable file", file=path)
+    )
+
+
+def of_code(error: Exception, file: str) -> Problem:
+    """What code of a rule author's raised, and in which line of its file."""
+    import traceback
+
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+    line = frames[-1].lineno if frames else None
+    if isinstance(error, SyntaxError):
+        line = error.lineno
+    return Problem(f"{type(error).__name__}: {error}", file=file, line=line)
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """A remedy that names the nearest of the options, or lists them all."""
     known = sorted(set(options))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tritonbuild.atomic import write_atomically
-from tritonbuild.errors import Problem, UsageError
+from tritonbuild.errors import Problem, UsageError, unreadable
 
 FILE = "triton.lock"
 VERSION = 1
@@ -67,6 +67,8 @@ class Lock:
             content = (root / FILE).read_bytes()
         except FileNotFoundError:
             return cls()
+        except OSError as error:
+            raise unreadable(FILE, error) from None
         try:
             document = tomli.loads(content.decode())
         except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:

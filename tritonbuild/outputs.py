@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from tritonbuild.atomic import remove_tree
+from tritonbuild.atomic import make_folders, remove_tree
 from tritonbuild.cache import Blobs
 from tritonbuild.cache.trees import copy, link, materialise
 from tritonbuild.digest import CHUNK
-from tritonbuild.errors import EnvironmentFailure, OutputsLocked, Problem, of_os_error
+from tritonbuild.errors import ActionError, EnvironmentFailure, OutputsLocked, Problem, of_os_error
 from tritonbuild.events import OutputFile
 from tritonbuild.label import Label
-from tritonbuild.merkle import Entry, File, Folder, folder_of
+from tritonbuild.merkle import Conflict, Entry, File, Folder, folder_of
 from tritonbuild.sources import Sources
 from tritonbuild.workspace import OUTPUTS, placed_look, stands
 
@@ -83,7 +83,10 @@ class Outputs:
         """Makes a target's output folder hold exactly these entries. Raises ActionError, or
         EnvironmentFailure when the disk is full."""
         folder = folder_for(label)
-        wanted = folder_of(entries)
+        try:
+            wanted = folder_of(entries)
+        except Conflict as error:
+            raise ActionError(Problem(f"{error} in its outputs", "one thing a path")) from None
         if not self._stands(folder, wanted):
             try:
                 self._sync(wanted, self._root / folder)
@@ -115,8 +118,7 @@ class Outputs:
         """Folders are kept, files are replaced at once, the rest goes."""
         if path.is_symlink() or not path.is_dir():
             remove_tree(path)
-            path.mkdir(parents=True)
-            path.chmod(0o755)
+            make_folders(path)
         for name in os.listdir(path):
             if name not in wanted.entries:
                 remove_tree(path / name)

@@ -19,4 +19,4 @@ def cache_root() -> Path:
 
 def state_folder(cache: Path, root: Path) -> Path:
     """What a workspace remembers between builds: below the cache, named after its path."""
-    return cache / "workspaces" / hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    return cache / "workspaces" / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from types import ModuleType
 
 from tritonbuild.digest import Digest
-from tritonbuild.errors import EnvironmentFailure, Problem, UsageError
+from tritonbuild.errors import EnvironmentFailure, Problem, UsageError, of_code
 from tritonbuild.rule import Resolver, Rule
 from tritonbuild.tools import Tool
 from tritonbuild.workspace import Workspace
@@ -83,32 +82,20 @@ def _load(workspace: Workspace, path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        code = compile(content, str(workspace.absolute(path)), "exec", dont_inherit=True)
+        code = compile(content, path, "exec", dont_inherit=True)
         exec(code, vars(module))  # noqa: S102  # a rule file is code
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Rule):
                 value.Attributes.model_rebuild()  # types that stand nowhere are found now
     except Exception as error:
-        raise UsageError(
-            Problem(
-                f"the rule file cannot be imported: {type(error).__name__}: {error}",
-                "Python that defines rules with tritonbuild.rule",
-                file=path,
-                line=_line_of(error, str(workspace.absolute(path))),
-            )
-        ) from error
+        told = of_code(error, path)
+        expected = "Python that defines rules with tritonbuild.rule"
+        raise UsageError(replace(told, expected=expected)) from error
     digest = Digest.of_bytes(content).hash[:12]
     for key, value in list(vars(module).items()):
         if isinstance(value, Tool) and value.function.__module__ == name:
             setattr(module, key, value.revised(digest))
     return module
-
-
-def _line_of(error: Exception, path: str) -> int | None:
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-    return frames[-1].lineno if frames else None
 
 
 def _taken(what: str, name: str, file: str) -> UsageError:

@@ -166,7 +166,7 @@ class Scheduler:
 
     def _execute(self, job: Job) -> Execution:
         """Looks up or runs; once more when an input changed meanwhile."""
-        for attempt in (1, 2):
+        for _ in range(2):
             try:
                 entries, encoded = self._encode(job)
                 facts = facts_of(job.action, job.table, entries)
@@ -175,7 +175,8 @@ class Scheduler:
                 self._listener(ActionStarted(name))
                 execution = self._executor.execute(Work(job.action, encoded, job.tool))
             except TritonbuildError:
-                if attempt == 2 or not self._changed(job):
+                changed = self._changed(job)
+                if not changed:
                     raise
                 continue
             changed = self._changed(job)
@@ -214,8 +215,7 @@ class Scheduler:
 
     def _changed(self, job: Job) -> list[str]:
         """Inputs from the workspace that are not any more what they were."""
-        paths = [a.path for a in job.action.inputs.values() if isinstance(a, Source)]
-        return [path for path in paths if not self._sources.unchanged(path)]
+        return [path for path in job.action.sources if not self._sources.unchanged(path)]
 
     def _finish(self, job: Job, future: Future[Execution]) -> list[Job]:
         """Records the end of a job; the jobs that became ready by it."""

@@ -102,7 +102,8 @@ class Session:
 
     def executor(self, *, reuse_tests: bool = True) -> Executor:
         local = Local(self.tools, Sandboxed(*self._parts))
-        return Cached(local, self.cache, self.cache, self.blobs, reuse_tests=reuse_tests)
+        parts = (self.cache, self.cache, self.blobs, self.sources.unchanged)
+        return Cached(local, *parts, reuse_tests=reuse_tests)
 
     def scheduler(
         self,

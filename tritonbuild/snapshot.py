@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tritonbuild import __version__
@@ -40,10 +41,10 @@ class Snapshot:
 
 
 def name_of(request: Sequence[str]) -> str:
-    """Of the snapshot for a request: the words that it was made with, and the settings that the
-    environment adds."""
+    """Of the snapshot for a request: the words that it was made with, the settings that the
+    environment adds, and where code comes from."""
     settings = sorted(item for item in os.environ.items() if item[0].startswith("TRITONBUILD_"))
-    words = json.dumps([__version__, sys.version, list(request), settings])
+    words = json.dumps([__version__, sys.version, sys.path, list(request), settings])
     return hashlib.sha256(words.encode()).hexdigest()[:24]
 
 
@@ -86,12 +87,21 @@ def save(
 
 
 def _code() -> Iterable[str]:
-    """The files of the rules and of everything that is imported from where packages are installed:
-    those folders change when a package is added, upgraded or removed."""
-    modules = [m for m in list(sys.modules.values()) if getattr(m, "__file__", None)]
-    own = {str(m.__file__) for m in modules if m.__name__.split(".")[0] == "tritonbuild"}
-    installed = {path for path in sys.path if path.endswith("-packages") and os.path.isdir(path)}
-    return sorted(own | installed)
+    """The files of the rules and of other code that is not installed, and the folders of what is
+    installed: those change when a package is added, upgraded or removed."""
+    files = {m.__name__: str(m.__file__) for m in list(sys.modules.values()) if _has_file(m)}
+    packages = {path for path in sys.path if path.endswith("-packages") and os.path.isdir(path)}
+    kept = tuple(f"{folder}/" for folder in (os.path.dirname(os.__file__), *packages))
+    code = {
+        file
+        for name, file in files.items()
+        if name.split(".")[0] == "tritonbuild" or not file.startswith(kept)
+    }
+    return sorted(code | packages)
+
+
+def _has_file(module: ModuleType) -> bool:
+    return bool(getattr(module, "__file__", None))
 
 
 def _signature(path: str) -> Signature | None:

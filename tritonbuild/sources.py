@@ -12,7 +12,7 @@ from typing import Protocol
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, Problem
 from tritonbuild.merkle import Entry, File, Folder, folder_of
-from tritonbuild.workspace import Ignored, Signature, Workspace, always_ignored, never_ignored
+from tritonbuild.workspace import Ignored, Signature, Workspace, always_ignored
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -22,16 +22,6 @@ class Digests(Protocol):
 
     def digest(self, path: str, signature: Signature) -> Digest | None: ...
     def remember_digests(self, rows: list[tuple[str, Signature, Digest]]) -> None: ...
-
-
-class Forgetful:
-    """A memory that keeps nothing."""
-
-    def digest(self, path: str, signature: Signature) -> Digest | None:
-        return None
-
-    def remember_digests(self, rows: list[tuple[str, Signature, Digest]]) -> None:
-        pass
 
 
 class Sources:
@@ -71,10 +61,6 @@ class Sources:
         below = len(path) + 1 if path else 0
         entries: dict[str, Entry] = dict(zip((p[below:] for p in paths), files, strict=True))
         return folder_of(entries)
-
-    def everything(self) -> Folder:
-        """The whole workspace, nothing left out."""
-        return self._folder("", never_ignored)
 
     def find(self, digest: Digest) -> Path | None:
         """A file of the workspace that has this content and has not changed since."""

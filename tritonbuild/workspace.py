@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tritonbuild.errors import Problem, UsageError
+from tritonbuild.errors import Problem, UsageError, unreadable
 
 if TYPE_CHECKING:
     import pathspec
@@ -94,8 +94,11 @@ def find_root(start: Path) -> Path:
     folder = start.resolve()
     for candidate in (folder, *folder.parents):
         manifest = candidate / MANIFEST
-        if manifest.is_file() and declares_workspace(manifest.read_bytes()):
-            return candidate
+        try:
+            if manifest.is_file() and declares_workspace(manifest.read_bytes()):
+                return candidate
+        except OSError as error:
+            raise unreadable(os.path.relpath(manifest, start), error) from None
     raise UsageError(
         Problem(
             f"no {MANIFEST} with [workspace] in {folder} or above it",
@@ -138,12 +141,12 @@ class Workspace:
         return signature
 
     def unchanged(self, path: str) -> bool:
-        """Whether a path is as it was when it was last looked at."""
+        """Whether a path is as it was when it was last looked at, if ever."""
         try:
             now = Signature.of(os.stat(os.path.join(self.root, path)))
         except OSError:
             now = None
-        return now == self.seen.get(path)
+        return now == self.seen.get(path, now)
 
     def read(self, path: str) -> bytes | None:
         """A small file's content; None if there is none."""
@@ -235,10 +238,6 @@ def always_ignored(path: str, is_folder: bool) -> bool:
     return bool(ignore_spec(ALWAYS_IGNORED).match_file(f"{path}/" if is_folder else path))
 
 
-def never_ignored(path: str, is_folder: bool) -> bool:
-    return False
-
-
 @lru_cache
 def ignore_spec(lines: tuple[str, ...]) -> pathspec.GitIgnoreSpec:
     import pathspec
@@ -265,10 +264,4 @@ def leaves(path: str, found: str = "") -> UsageError:
             "a relative path below the manifest's folder, without '..'",
             "copy or move the file into the workspace",
         )
-    )
-
-
-def unreadable(path: str, error: OSError) -> UsageError:
-    return UsageError(
-        Problem(f"{path} cannot be read: {error.strerror}", "a readable file", file=path)
     )

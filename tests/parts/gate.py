@@ -20,7 +20,7 @@ class Gate:
     def wait(self) -> str:
         """The shell command that waits here. It needs `network = true`."""
         port = self.server.getsockname()[1]
-        return f"bash -c 'read -r < /dev/tcp/127.0.0.1/{port}'"
+        return f"bash -c 'cat < /dev/tcp/127.0.0.1/{port}'"
 
     def reached(self) -> None:
         """Returns when a command has come. TimeoutError when none does."""

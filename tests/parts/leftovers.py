@@ -63,9 +63,12 @@ def traced(workspace: WorkspaceFolder) -> Iterator[Trace]:
 
 
 def content(folder: Path) -> dict[str, tuple[int, str]]:
-    """Every file and folder below one: its mode, and the SHA-256 of a file or a link's target."""
+    """Every file and folder below one but an output tree's lock: its mode, and the SHA-256 of a
+    file or a link's target."""
     found = {}
     for path in sorted(folder.rglob("*")):
+        if path.name == ".lock":
+            continue
         if path.is_symlink():
             text = str(path.readlink())
         else:
@@ -90,6 +93,12 @@ def eventually(condition: Callable[[], object], deadline: float = DEADLINE) -> b
             return False
         time.sleep(0.02)
     return True
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    """As /proc/locks shows it, `->` before who waits."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f" {pid} " in line for line in lines)
 
 
 def _processes() -> Iterator[tuple[int, str, str]]:

@@ -16,8 +16,11 @@ DAY = 24 * 3600
 
 
 @click.group("cache")
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Look after the cache that workspaces share."""
+    flags = context.default_map or {}
+    context.default_map = {name: {**flags, **flags.get(name, {})} for name in command.commands}
 
 
 @command.command("stat")

@@ -5,6 +5,22 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+ONE_WORD = """
+_tritonbuild_labels() {
+    # Bash breaks words at colons, but a label is one word.
+    local line=${COMP_LINE:0:COMP_POINT} word COMP_WORDS COMP_CWORD
+    read -ra COMP_WORDS <<< "$line"
+    [[ $line == *' ' ]] && COMP_WORDS+=("")
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    word=${COMP_WORDS[COMP_CWORD]}
+    _tritonbuild_completion "$@"
+    [[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace
+    [[ $COMP_WORDBREAKS == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
+    return 0
+}
+complete -o nosort -F _tritonbuild_labels tritonbuild
+"""
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -20,4 +36,5 @@ def command(shell: str) -> None:
 
     maker = get_completion_class(shell)
     assert maker is not None, "click knows the three shells"
-    click.echo(maker(tritonbuild, {}, "tritonbuild", "_TRITONBUILD_COMPLETE").source())
+    script = maker(tritonbuild, {}, "tritonbuild", "_TRITONBUILD_COMPLETE").source()
+    click.echo(script + ONE_WORD if shell == "bash" else script)

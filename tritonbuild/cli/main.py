@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -50,6 +51,9 @@ def tritonbuild() -> None:
 
 def main() -> NoReturn:
     """The console script. Exit codes are those of `ExitCode`."""
+    if sys.getfilesystemencoding() != "utf-8":  # else names, and with them digests, would differ
+        command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+        os.execv(sys.executable, command)  # noqa: S606  # itself
     try:
         code = tritonbuild.main(
             prog_name="tritonbuild", standalone_mode=False, default_map=default_map()

@@ -32,7 +32,14 @@ def default_map() -> dict[str, Any]:
         content = _read(path)
         common = {key: value for key, value in content.items() if not isinstance(value, dict)}
         for verb in VERBS:
-            merged[verb] |= common | content.get(verb, {})
+            own = content.get(verb, {})
+            if not isinstance(own, dict):
+                expected = f"a table [{verb}] of that verb's flags"
+                raise UsageError(Problem(f"{verb} = {own!r}", expected, file=path.name))
+            merged[verb] |= common | own
+    for flags in merged.values():
+        if "json" in flags:
+            flags["as_json"] = flags.pop("json")  # as the flag's parameter is called
     return merged
 
 

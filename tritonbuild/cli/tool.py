@@ -23,4 +23,4 @@ def command(name: str, require: str, parameters: str) -> NoReturn:
     tools = installed().tools
     if name not in tools:
         raise UsageError(Problem(f"there is no tool {name!r}", remedy=did_you_mean(name, tools)))
-    sys.exit(run_in_folder(tools[name], require, Path.cwd(), sys.stderr))
+    sys.exit(run_in_folder(tools[name], require, Path.cwd(), Path(parameters), sys.stderr))

@@ -1,9 +1,10 @@
-"""Looks in the action cache before executing; keeps successes."""
+"""Looks in the action cache before executing; keeps successes whose inputs stood still."""
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 
 from tritonbuild.cache import ActionCache, Blobs, ContentStore, Result
 from tritonbuild.digest import Digest
@@ -12,7 +13,8 @@ from tritonbuild.merkle import Entry, File, Folder
 
 
 class Cached:
-    """Wraps an executor. Equal actions that meet in one build run once."""
+    """Wraps an executor. Equal actions that meet in one build run once. `unchanged` tells whether
+    a file or folder of the workspace is still what the key says."""
 
     def __init__(
         self,
@@ -20,6 +22,7 @@ class Cached:
         actions: ActionCache,
         store: ContentStore,
         blobs: Blobs,
+        unchanged: Callable[[str], bool],
         *,
         reuse_tests: bool = True,
     ):
@@ -27,6 +30,7 @@ class Cached:
         self._actions = actions
         self._store = store
         self._blobs = blobs
+        self._unchanged = unchanged
         self._reuse_tests = reuse_tests
         self._running: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._whole: set[Digest] = set()
@@ -41,7 +45,8 @@ class Cached:
             if result is not None:
                 return Execution(result, cached=True)
             execution = self._executor.execute(work)
-            if execution.result.exit_code == 0:
+            succeeded = execution.result.exit_code == 0
+            if succeeded and all(map(self._unchanged, work.action.sources)):
                 self._actions.put_result(key, execution.result.encode(self._store))
             return execution
 

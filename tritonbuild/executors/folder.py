@@ -9,42 +9,72 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from tritonbuild.action import PARAMETERS
-from tritonbuild.cache import FirstOf
+from tritonbuild.cache import Blobs, FirstOf
 from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.trees import Trees, copy, materialise
 from tritonbuild.cancel import Cancellation
+from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure, Problem
 from tritonbuild.executors.inprocess import Context
-from tritonbuild.merkle import Folder
-from tritonbuild.sources import Forgetful, Sources
+from tritonbuild.merkle import Entry, File, Folder, Symlink
 from tritonbuild.tools import Tool
-from tritonbuild.workspace import Workspace
 
 
-def run_in_folder(tool: Tool, required: str, folder: Path, log: IO[str]) -> int:
+def run_in_folder(tool: Tool, required: str, folder: Path, parameters: Path, log: IO[str]) -> int:
     """The tool's exit code. Raises EnvironmentFailure when the caller made its action for another
     version of the tool."""
     if required != tool.version:
         raise EnvironmentFailure(
             Problem(f"{tool.name} is {tool.version} here", required, "install the same tritonbuild")
         )
-    sources = Sources(Workspace(folder), Forgetful())
-    parameters = json.loads((folder / PARAMETERS).read_bytes())
+    given = _Given(folder)
     with tempfile.TemporaryDirectory() as private:
         store = DiskCache(Path(private) / "cache")
-        blobs = FirstOf(store, sources)
+        blobs = FirstOf(store, given)
         (Path(private) / "work").mkdir()
-        inputs = sources.everything()
         context = Context(
-            parameters, inputs, log, Path(private) / "work", store, blobs, Trees(store),
-            Cancellation(),
+            json.loads(parameters.read_bytes()), given.inputs, log, Path(private) / "work", store,
+            blobs, Trees(store), Cancellation(),
         )  # fmt: skip
         try:
             exit_code = tool(context)
         finally:
             context.close()
-        for path, entry in context.made().entries.items():
-            assert not isinstance(entry, Folder) or not (folder / path).exists()
-            materialise(entry, folder / path, blobs, copy)
+        _put(context.made(), folder, blobs)
     return exit_code
+
+
+class _Given:
+    """All that lies in a folder, links as links, and where the content is."""
+
+    def __init__(self, folder: Path):
+        self._places: dict[Digest, Path] = {}
+        self.inputs = self._folder(folder)
+
+    def find(self, digest: Digest) -> Path | None:
+        return self._places.get(digest)
+
+    def recheck(self, digest: Digest) -> None:
+        self._places.pop(digest, None)
+
+    def _folder(self, folder: Path) -> Folder:
+        return Folder({path.name: self._entry(path) for path in folder.iterdir()})
+
+    def _entry(self, path: Path) -> Entry:
+        if path.is_symlink():
+            return Symlink(str(path.readlink()))
+        if path.is_dir():
+            return self._folder(path)
+        digest = Digest.of_file(path)
+        self._places[digest] = path
+        return File(digest, bool(path.stat().st_mode & 0o100))
+
+
+def _put(folder: Folder, path: Path, blobs: Blobs) -> None:
+    """What was made; a worker may have made the folders that it goes into."""
+    for name, entry in folder.entries.items():
+        target = path / name
+        if isinstance(entry, Folder) and target.is_dir():
+            _put(entry, target, blobs)
+        else:
+            materialise(entry, target, blobs, copy)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tritonbuild.action import WORK, Program
-from tritonbuild.atomic import remove_tree
+from tritonbuild.atomic import make_folders, remove_tree
 from tritonbuild.cache import Blobs, ContentStore, Result
 from tritonbuild.cache.trees import Missing, Trees, copy, materialise
 from tritonbuild.cancel import Cancellation
@@ -70,7 +70,7 @@ class Sandboxed:
         root, log = folder / "root", folder / "log"
         binds = self._lay_out(work.encoded.root, root)
         for output in work.action.outputs:
-            (root / WORK / output).parent.mkdir(parents=True, exist_ok=True)
+            make_folders((root / WORK / output).parent)
         sandbox = Sandbox(root=root, binds=tuple(binds), network=program.network)
         process = start(
             Spec(
@@ -121,7 +121,7 @@ class Sandboxed:
     def _lay_out(self, inputs: Folder, root: Path) -> list[tuple[Path, str]]:
         """Makes the input root: small files are copied, so that the program can't reach the
         originals; large files and whole trees are bound read-only."""
-        root.mkdir()
+        make_folders(root)
         binds: list[tuple[Path, str]] = []
         for name, entry in inputs.entries.items():
             if isinstance(entry, Folder) and name != WORK:
@@ -136,7 +136,7 @@ class Sandboxed:
     def _place(self, entry: Entry, root: Path, path: str, binds: list[tuple[Path, str]]) -> None:
         match entry:
             case Folder():
-                (root / path).mkdir()
+                make_folders(root / path)
                 for name, below in entry.entries.items():
                     self._place(below, root, f"{path}/{name}", binds)
             case File(digest) if digest.size >= CHUNK and not entry.executable:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 
+from tritonbuild.errors import ActionError, TritonbuildError, of_code
 from tritonbuild.tools.context import ToolContext
 
 
@@ -26,8 +27,15 @@ class Tool:
         return ",".join((self.revision, *(f"{name}={version(name)}" for name in self.libraries)))
 
     def __call__(self, context: ToolContext) -> int:
-        """Runs it; the exit code."""
-        return self.function(context) or 0
+        """Runs it; the exit code. Raises ActionError for what a rule author's own code raises."""
+        try:
+            return self.function(context) or 0
+        except (TritonbuildError, OSError):
+            raise
+        except Exception as error:
+            if self.function.__module__.partition(".")[0] == "tritonbuild":
+                raise
+            raise ActionError(of_code(error, self.function.__code__.co_filename)) from error
 
     def revised(self, suffix: str) -> Tool:
         """The same tool under a revision that also names its source."""
