@@ -121,9 +121,13 @@ def _from_pypi(ctx: Context[Any], python: PythonInfo) -> _Parts:
     if canonicalize_name(requirement.name) != PROJECT or requirement.url or requirement.extras:
         found = f"{text!r} is not known to carry a Triton"
         raise ctx.error(found, key="pypi", expected=expected)
-    (wheel,) = ctx.locked(
-        Request("pypi-nodeps", (str(requirement),), python.version, python.platform)
-    )
+    request = Request("pypi-nodeps", (str(requirement),), python.version, python.platform)
+    wheels = ctx.locked(request)
+    if len(wheels) != 1:
+        found = f"triton.lock has {len(wheels) or 'no'} files for {request}"
+        remedy = "take a marker (`; …`) away, if it has one, or run `tritonbuild lock`"
+        raise ctx.error(found, key="pypi", expected="one wheel", remedy=remedy)
+    (wheel,) = wheels
     fetched = fetch(ctx, wheel, "pypi")
     _, version, _, _ = parse_wheel_filename(wheel.name)
     made = ctx.tool(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -32,9 +31,8 @@ from .model_config.versions import wrong_number
 from .paths import EXPECTED, is_relative, overlap
 from .python.requirements import checked
 from .servable import ModelInfo, ServableInfo
+from .server.layout import SHELL_WORD
 from .server.serve import serve_info
-
-SHELL_WORD = re.compile(r"[A-Za-z0-9_.+=,@:%^~-]+")
 
 
 class Models(Rule):

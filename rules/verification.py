@@ -108,7 +108,7 @@ class Verifications(Rule):
         return {"rtol": attributes.rtol, "atol": attributes.atol}
 
 
-@tool("verify", version=1)
+@tool("verify", version=2)
 def verify(ctx: ToolContext) -> int:
     """Starts a server, asks it, and writes what it found. 1: the verification failed."""
     from .server.diagnose import ServerError

@@ -14,12 +14,12 @@ import lzma
 import subprocess
 import sys
 import tempfile
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import requests
+import tomli
 import tomli_w
 from debian.deb822 import Packages, Release
 
@@ -34,7 +34,7 @@ HEADER = """\
 
 
 def main() -> None:
-    pins = tomllib.loads(PINS.read_text())
+    pins = tomli.loads(PINS.read_text())
     release = _release(pins["suite"])
     packages = {
         package["Package"]: package

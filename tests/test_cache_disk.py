@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parts.folders import files, flat, folders
+from parts.ordinary import ordinary
 
 from tritonbuild import reapi
 from tritonbuild.cache import FirstOf, Result
@@ -22,6 +23,8 @@ from tritonbuild.digest import EMPTY, Digest
 from tritonbuild.errors import EnvironmentFailure
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.places import FIXED_MTIME
+
+__all__ = ["ordinary"]
 
 KEY = Digest.of_bytes(b"an action")
 
@@ -307,3 +310,59 @@ def test_a_result_whose_tree_is_gone_is_none(cache: Watched) -> None:
     place(cache, folder.tree_digest).unlink()
     with pytest.raises(KeyError):
         Result.decode(encoded, cache)
+
+
+def test_a_blob_whose_mode_changed_is_set_right(cache: Watched) -> None:
+    digest = cache.put(b"content")
+    place(cache, digest).chmod(0o777)
+    assert place(cache, digest).stat().st_mode & 0o7777 == 0o444
+    assert cache.told == []
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077])
+def test_a_result_is_for_everyone_to_read(cache: Watched, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        cache.put_result(KEY, b"result")
+    finally:
+        os.umask(before)
+    (path,) = (cache.root / "actions").glob("??/*")
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_result_that_may_not_be_read_is_none(ordinary: Path) -> None:
+    cache = Watched(ordinary / "cache")
+    cache.put_result(KEY, b"result")
+    (path,) = (cache.root / "actions").glob("??/*")
+    path.chmod(0o000)
+    assert cache.get_result(KEY) is None
+    assert cache.told == []
+
+
+def test_a_leftover_that_cannot_be_removed_stops_no_build(ordinary: Path) -> None:
+    cache = Watched(ordinary / "cache")
+    (cache.tmp / "left/below").mkdir(parents=True)
+    (cache.tmp / "left/below").chmod(0o000)
+    with cache.in_use():
+        assert list(cache.tmp.iterdir()) == []
+    (cache.tmp / "left").mkdir()
+    cache.tmp.chmod(0o555)
+    with cache.in_use():
+        assert (cache.tmp / "left").exists()
+
+
+def test_results_share_a_tree_that_they_both_hold(cache: Watched) -> None:
+    folder = Folder({"a": Folder({"b": File(cache.put(b"b"))})})
+    encoded = Result({"folder": folder}).encode(cache)
+    one, two = Result.decode(encoded, cache), Result.decode(encoded, cache)
+    assert one.outputs["folder"] is two.outputs["folder"]
+
+
+def test_a_tree_that_is_held_and_gone_from_the_cache_is_missing(cache: Watched) -> None:
+    folder = Folder({"gone": Folder()})
+    encoded = Result({"folder": folder}).encode(cache)
+    held = Result.decode(encoded, cache)
+    place(cache, folder.tree_digest).unlink()
+    with pytest.raises(KeyError):
+        Result.decode(encoded, cache)
+    assert held.outputs

@@ -5,6 +5,7 @@ and the verbs that have no subject of their own.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 import tomli
 from conftest import COMMAND, MINIMAL, ROOT, Outcome, WorkspaceFolder
+from parts.around import around, ordinary
 
 from tritonbuild import __version__
 from tritonbuild.cli.verbs import VERBS
@@ -137,6 +139,20 @@ def test_a_dry_run_runs_nothing(folder: WorkspaceFolder) -> None:
     assert folder.build("//p:flag").executed == 1
 
 
+def test_a_dry_run_resolves_nothing(numbers: WorkspaceFolder) -> None:
+    numbers.build("//p:one")
+    before = (numbers.root / "triton.lock").read_bytes()
+    outcome = numbers.run("build", "//...", "--dry-run")
+    assert outcome.exit_code == 0, outcome.text
+    notes = [event["text"] for event in outcome.events if event["event"] == "note"]
+    assert notes == [
+        "would resolve number two; what that leads to is not known yet",
+        "would run, unless cached: //p:one (say)",
+    ]
+    assert (numbers.root / "triton.lock").read_bytes() == before
+    assert numbers.run("build", "//...", "--dry-run", "--locked").exit_code == 2
+
+
 def test_rules_and_tags_select_targets(folder: WorkspaceFolder) -> None:
     assert built(folder.run("build", "//...", "--tag", "user", "--tag", "verb")) == {"user", "verb"}
     assert built(folder.run("build", "//...", "--rule", "commands")) == set(TAGS)
@@ -244,6 +260,51 @@ def test_the_environment_says_how_many_run_at_once(folder: WorkspaceFolder) -> N
     assert folder.run("build", "//p:flag", "--jobs", "1").exit_code == 0
 
 
+def test_what_needs_no_workspace_works_without_one(tmp_path: Path) -> None:
+    folder = WorkspaceFolder(tmp_path, tmp_path / "cache")
+    for verb in ("stat", "gc", "verify"):
+        done = plain(folder, "cache", verb)
+        assert done.returncode == 0, done.stderr
+    assert plain(folder, "cache", "verify", "--sources").returncode == 2
+
+
+def test_a_current_folder_that_is_gone_is_told(folder: WorkspaceFolder) -> None:
+    gone = folder.root / "gone"
+    gone.mkdir()
+    outcome = around(folder, ["sh", "-c", f'cd gone && rmdir "{gone}" && exec "$@"', "-"], "info")
+    assert outcome.exit_code == 36, outcome.text
+    assert outcome.error["found"].startswith("the current folder cannot be used: ")
+    assert "Traceback" not in outcome.text
+
+
+def test_a_cache_that_may_not_be_written_ends_with_36(folder: WorkspaceFolder) -> None:
+    for name in ("blobs", "actions", "trees", "tmp"):
+        (folder.cache / name).mkdir(parents=True)
+    folder.cache.chmod(0o555)
+    outcome = around(folder, ordinary(), "build", "//p:flag")
+    folder.cache.chmod(0o755)
+    assert outcome.exit_code == 36, outcome.text
+    assert str(folder.cache) in outcome.error["found"]
+    assert "Traceback" not in outcome.text
+
+
+@pytest.mark.parametrize("arguments", [("build", "//...", "--json"), ("info",)])
+def test_that_nobody_reads_on_is_no_error(
+    folder: WorkspaceFolder, arguments: tuple[str, ...]
+) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*COMMAND, *arguments], cwd=folder.root, env=folder.env, stdout=theirs, stderr=-1
+    )
+    os.close(theirs)
+    assert done.returncode == 0
+    assert b"BrokenPipe" not in done.stderr
+    if arguments[0] == "build":
+        assert len(built(folder.run("build", "//..."))) == len(TAGS)
+        assert (folder.output("p/_/flag") / "out").exists()
+
+
 def test_info_tells_where_things_are(folder: WorkspaceFolder) -> None:
     (info, _) = folder.run("info").events
     assert info["version"] == __version__
@@ -262,6 +323,12 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder.write({"triton.toml": MINIMAL})
     found: dict[str, Any] = json.loads(plain(folder, "info", "--schema").stdout)
     return found
+
+
+def test_the_schema_is_one_line_for_programs(folder: WorkspaceFolder) -> None:
+    (told, finished) = folder.run("info", "--schema").events
+    assert (told["event"], finished["event"]) == ("schema", "finished")
+    assert "commands" in told["schema"]["properties"]
 
 
 def test_the_schema_is_a_json_schema(schema: dict[str, Any]) -> None:
@@ -395,6 +462,11 @@ def resolutions(folder: WorkspaceFolder) -> list[str]:
     return [entry["request"][0] for entry in document["resolution"]]
 
 
+def urls(folder: WorkspaceFolder) -> list[str]:
+    document = tomli.loads((folder.root / "triton.lock").read_text())
+    return [file["url"] for entry in document["resolution"] for file in entry["files"]]
+
+
 def test_a_build_writes_what_the_lock_lacks(numbers: WorkspaceFolder) -> None:
     outcome = numbers.build("//p:one")
     assert resolutions(numbers) == ["one"]
@@ -425,6 +497,31 @@ def test_locking_some_targets_keeps_the_entries_of_others(numbers: WorkspaceFold
     numbers.build("//p:one")
     assert numbers.run("lock", "//p:two").exit_code == 0
     assert resolutions(numbers) == ["one", "two"]
+
+
+def test_locking_some_targets_resolves_them_anew(numbers: WorkspaceFolder) -> None:
+    numbers.build()
+    path = numbers.root / "triton.lock"
+    path.write_text(path.read_text().replace("example.org", "example.com"))
+    assert numbers.run("lock", "//p:two").exit_code == 0
+    assert urls(numbers) == ["https://example.com/one", "https://example.org/two"]
+    assert numbers.run("lock", "--keep", "//p:one").exit_code == 0
+    assert urls(numbers) == ["https://example.com/one", "https://example.org/two"]
+
+
+def test_locking_brings_what_only_running_needs(numbers: WorkspaceFolder) -> None:
+    run = """
+    def run(self, ctx):
+        if ctx.label.name == "two":
+            raise ctx.error("it cannot be run here")
+        (file,) = ctx.locked(Request("number", (f"run-{ctx.label.name}",)))
+        return ctx.interactive(say, parameters={"url": file.url}, inputs={})
+"""
+    numbers.write({"rules.py": RESOLVED + run})
+    numbers.build()
+    assert resolutions(numbers) == ["one", "two"]
+    assert numbers.run("lock").exit_code == 0
+    assert resolutions(numbers) == ["one", "run-one", "two"]
 
 
 def test_a_lock_that_cannot_be_read_ends_with_two(numbers: WorkspaceFolder) -> None:

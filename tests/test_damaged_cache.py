@@ -193,23 +193,45 @@ def verify(workspace: WorkspaceFolder, path: Path) -> tuple[int, bool]:
     return process.returncode, path.name in text
 
 
-@pytest.mark.parametrize("damage", [truncate, flip])
-def test_a_damaged_file_in_a_folder_that_servers_run_from_is_found(
-    tmp_path: Path, shared_cache: Path, damage: Damage
-) -> None:
+@pytest.fixture
+def served(tmp_path: Path, shared_cache: Path) -> WorkspaceFolder:
+    """A workspace whose verification has passed, with a cache of its own, whose servers may be
+    changed without harm to others."""
     folder = shutil.copytree(ROOT / "tests" / "workspaces" / "slow", tmp_path / "slow")
     shutil.copy(ROOT / "examples" / "quickstart" / "triton.lock", folder)
-    WorkspaceFolder(folder, shared_cache).run("test", "//...")
+    assert WorkspaceFolder(folder, shared_cache).run("test", "//...").exit_code == 0
     cache = tmp_path / "cache"
     cache.mkdir()
     parts = [shared_cache / name for name in ("actions", "blobs", "trees")]
     subprocess.run(["cp", "--archive", "--link", *parts, cache], check=True)
-    private = WorkspaceFolder(folder, cache)
-    for server in cache.glob("trees/*/bin/tritonserver"):
-        (server.parent / "copy").write_bytes(server.read_bytes())
-        shutil.copystat(server, server.parent / "copy")
-        (server.parent / "copy").rename(server)  # not the shared one
+    copy = tmp_path / "copy"
+    for path in cache.glob("trees/*/bin/tritonserver"):
+        shutil.copyfile(path, copy)
+        shutil.copystat(path, copy)
+        copy.rename(path)
+    return WorkspaceFolder(folder, cache)
+
+
+def servers(workspace: WorkspaceFolder) -> list[Path]:
+    found = list(workspace.cache.glob("trees/*/bin/tritonserver"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("damage", [truncate, flip])
+def test_a_damaged_file_in_a_folder_that_servers_run_from_is_found(
+    served: WorkspaceFolder, damage: Damage
+) -> None:
+    for server in servers(served):
         damage(server)
-    outcome = private.run("test", "--no-cached-results", "//...")
+    outcome = served.run("test", "--no-cached-results", "//...")
     assert outcome.exit_code == 0
     assert any("folder" in text and "damaged" in text for text in notes(outcome))
+
+
+def test_cache_verify_looks_into_folders_too(served: WorkspaceFolder) -> None:
+    (server, *_) = servers(served)
+    flip_and_restore_the_time(server)
+    assert verify(served, server.parent.parent) == (1, True)
+    assert not server.exists()
+    assert verify(served, server.parent.parent) == (0, False)

@@ -232,9 +232,25 @@ def test_a_lock_that_names_no_wheel_is_an_error(make: Make) -> None:
     request = lock.Request(
         "pypi-nodeps", ("nvidia-pytriton==0.7.0",), "3.11", "x86_64-linux-gnu2.36"
     )
-    file = lock.LockedFile("../evil.whl", "https://example.org/evil.whl", "0" * 64, 0)
+    file = lock.LockedFile("evil.whl", "https://example.org/evil.whl", "0" * 64, 0)
     lock.Lock({request: (file,)}).write(workspace.root)
     with pytest.raises(AnalysisError, match=r"triton\.lock is damaged: .*evil") as error:
+        workspace.analyze("pypi")
+    assert "tritonbuild lock" in error.value.problems[0].remedy
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_lock_that_names_another_number_of_wheels_is_an_error(make: Make, count: int) -> None:
+    workspace = make(PYPI)
+    request = lock.Request(
+        "pypi-nodeps", ("nvidia-pytriton==0.7.0",), "3.11", "x86_64-linux-gnu2.36"
+    )
+    files = tuple(
+        lock.LockedFile(f"a-{version}-py3-none-any.whl", "https://example.org", "0" * 64, 0)
+        for version in range(count)
+    )
+    lock.Lock({request: files}).write(workspace.root)
+    with pytest.raises(AnalysisError, match=rf"triton\.lock has {count or 'no'} files") as error:
         workspace.analyze("pypi")
     assert "tritonbuild lock" in error.value.problems[0].remedy
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from parts.web import Answer, cut, serve
-from tritonbuild.rules.python.download import download
+from tritonbuild.rules.python.download import download, public
 
 from tritonbuild.rule import ActionError
 
@@ -104,6 +104,28 @@ def test_credentials_are_used_and_not_told(tmp_path: Path) -> None:
         download([web.url("file", "user:secret")], tmp_path / "file", SHA256, 0)
     assert web.requests == [("/file", "Basic dXNlcjpzZWNyZXQ=")]
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://host/file", "http://host/file"),
+        ("http://user:secret@host:80/file", "http://host:80/file"),
+        ("http://user:p@secret@host/file", "http://host/file"),
+        ("http://user:se/cret@host/file", "http://host/file"),
+        ("http://host/file?token=secret", "http://host/file"),
+        ("http://host/file#secret", "http://host/file"),
+        ("http://user:secret@host/file?token=secret", "http://host/file"),
+        ("http://host/file?token=p@secret", "http://…"),
+        ("http://user:secret?#@host/file", "http://…"),
+        ("git+https://secret@host/file", "git+https://host/file"),
+        ("file:///home/a@b/file", "file:///home/a@b/file"),
+        ("Max retries exceeded with url: /file?secret", "Max retries exceeded with url: /file"),
+    ],
+)
+@pytest.mark.parametrize("place", ["{}", "Not Found for url: {}: no", "('{}', '{}').", "{}\n{}"])
+def test_secrets_of_urls_are_cut_out_wherever_they_stand(url: str, shown: str, place: str) -> None:
+    assert public(place.replace("{}", url)) == place.replace("{}", shown)
 
 
 def test_a_build_that_is_stopped_ends_a_transfer(tmp_path: Path) -> None:

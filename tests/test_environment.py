@@ -6,7 +6,9 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from parts.packages import only_folder
@@ -16,6 +18,7 @@ from tritonbuild.rules.python.environment import overlay
 
 from tritonbuild.digest import Digest
 from tritonbuild.events import Status
+from tritonbuild.lock import Lock
 from tritonbuild.merkle import File, Folder, folder_of
 from tritonbuild.rule import AnalysisError, UsageError
 
@@ -102,6 +105,23 @@ def test_environments_of_one_target_share_their_wheels(
     assert len(unpacked) == 1
     assert say(workspace.output("here/two"), "import top; print(top.name)") == "base"
     assert not (workspace.output("here/one") / "lib/python3/dist-packages/top.py").exists()
+
+
+@pytest.mark.parametrize("again", [{"size": 0}, {"sha256": "0" * 64}])
+def test_two_resolutions_may_say_different_things_of_one_name(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: dict[str, Any]
+) -> None:
+    make_wheel(tmp_path, "base", "1", {})
+    make_wheel(tmp_path, "top", "1", {}, requires=["base"])
+    only_folder(monkeypatch, tmp_path)
+    workspace = make(manifest('{ one = ["base"], two = ["top"] }', "[]"), SERVER)
+    workspace.analyze("here")
+    lock = Lock.read(workspace.root)
+    (alone,) = (request for request in lock.entries if request.request == ("base",))
+    (base,) = lock.entries[alone]
+    lock.with_entries({alone: [replace(base, **again)]}).write(workspace.root)
+    fetched = [id.name for id in workspace.analyze("here").actions if "fetch base" in id.name]
+    assert len(fetched) == len({base.sha256, again.get("sha256", base.sha256)})
 
 
 def test_a_second_build_has_nothing_to_do(

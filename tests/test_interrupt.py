@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MINIMAL, ROOT, WorkspaceFolder
 from parts.gate import Gate, gate
-from parts.leftovers import Trace, eventually, traced, waits_for_a_lock
+from parts.leftovers import Trace, eventually, free_ports, traced, waits_for_a_lock
 
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
@@ -180,14 +180,6 @@ def test_ctrl_c_at_any_early_moment_shows_no_traceback(long: Trace) -> None:
         assert b"Traceback" not in text
         assert json.loads(out.splitlines()[-1])["exit_code"] == 8
         assert long.left() == []
-
-
-def free_ports() -> dict[str, int]:
-    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-        for each in (one, two, three):
-            each.bind(("127.0.0.1", 0))
-        numbers = [each.getsockname()[1] for each in (one, two, three)]
-    return dict(zip(("http", "grpc", "metrics"), numbers, strict=True))
 
 
 def answers(port: int) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from conftest import WorkspaceFolder
 from junitparser import JUnitXml, TestSuite
+
+from tritonbuild.errors import UsageError
+from tritonbuild.junit import prepare
 
 
 def suites(path: Path) -> dict[str, TestSuite]:
@@ -57,3 +61,19 @@ def test_runs_repeats_verifications_whatever_is_cached(quickstart: WorkspaceFold
     ended = [e["status"] for e in again.events if e.get("label") == "//models:normalize_answers"]
     assert ended == ["passed", "passed"]
     assert again.executed == 1, "the last run's own count"
+
+
+def test_the_folder_of_a_report_is_made(tmp_path: Path) -> None:
+    prepare(tmp_path / "not/there/report.xml")
+    assert (tmp_path / "not/there").is_dir()
+    assert not (tmp_path / "not/there/report.xml").exists()
+
+
+@pytest.mark.parametrize("path", ["file/report.xml", "folder", "file/below/report.xml"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_runs(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=r"--junit .* cannot be written"):
+        prepare(tmp_path / path)

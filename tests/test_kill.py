@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, WorkspaceFolder
-from parts.leftovers import Trace, content, traced
+from parts.leftovers import Trace, content, eventually, free_ports, traced
 
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
@@ -129,3 +129,11 @@ def test_after_a_killed_test_no_server_runs_and_the_next_build_is_right(
         assert outcome.exit_code == 0, outcome.text
         assert outcome.outputs == expected.outputs
     assert slow.workspace.run("test", "--no-cached-results", "//...").exit_code == 0
+
+
+def test_after_a_killed_run_no_server_runs(slow: Trace) -> None:
+    flags = [f"--set={name}_port={port}" for name, port in free_ports().items()]
+    with slow.workspace.start("run", *flags, "//:slow") as process:
+        assert eventually(lambda: any("stub" in line for line in slow.processes().values()))
+        process.kill()
+    assert slow.left() == []

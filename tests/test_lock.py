@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import tomli
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,14 @@ text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 requests = st.builds(
     Request, text, st.lists(text, max_size=3).map(lambda some: tuple(sorted(some))), text, text
 )
-files = st.builds(LockedFile, text, text, text, st.integers(0, 2**62))
+names = text.filter(lambda name: name not in ("", ".", "..") and "/" not in name)
+files = st.builds(
+    LockedFile,
+    names.filter(str.isprintable),
+    text,
+    st.binary(min_size=32, max_size=32).map(bytes.hex),
+    st.integers(0, 2**62),
+)
 entries = st.dictionaries(requests, st.lists(files, max_size=3), max_size=3)
 
 NUMPY = Request("pypi", ("numpy<2",), "3.11", "x86_64-linux-gnu2.36")
@@ -98,11 +107,16 @@ def test_new_entries_replace_and_do_not_touch_the_old_lock() -> None:
         ("version = '1'\n", "version '1'"),
         ("version = = 1\n", "cannot be read"),
         ("\xff", "cannot be read"),
-        ("version = 1\n[[resolution]]\nkind = 'pypi'\n", "an entry is not complete"),
-        ("version = 1\nresolution = 3\n", "an entry is not complete"),
+        ("version = 1\n[[resolution]]\nkind = 'pypi'\n", "an entry has no 'request'"),
+        ("version = 1\nresolution = 3\n", "3 is not a list"),
+        ("version = 1\nresolution = ['x']\n", "an entry is damaged"),
+        (
+            "version = 1\n[[resolution]]\nkind = 'a'\nrequest = 'x'\nfiles = []\n",
+            "'x' is not a list",
+        ),
         (
             "version = 1\n[[resolution]]\nkind = 'a'\nrequest = []\nfiles = [{name = 'x'}]\n",
-            "an entry is not complete",
+            "an entry has no 'sha256'",
         ),
     ],
 )
@@ -114,6 +128,28 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, content: str, found: str) ->
     assert found in problem.found
     assert problem.file == FILE
     assert problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "../x.whl"),
+        ("name", ""),
+        ("url", 1),
+        ("sha256", "ab"),
+        ("sha256", "AB" * 32),
+        ("size", -1),
+        ("size", True),
+        ("size", "17"),
+    ],
+)
+def test_what_no_file_can_be_is_refused(tmp_path: Path, key: str, value: object) -> None:
+    Lock().with_entries({NUMPY: [WHEEL]}).write(tmp_path)
+    document = tomli.loads((tmp_path / FILE).read_text())
+    document["resolution"][0]["files"][0][key] = value
+    (tmp_path / FILE).write_text(tomli_w.dumps(document))
+    with pytest.raises(UsageError, match=f"an entry is damaged: {re.escape(repr(value))}"):
+        Lock.read(tmp_path)
 
 
 def test_a_lock_of_a_later_version_asks_for_a_newer_tritonbuild(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
+from tritonbuild.rules.model_config.folder import make_model
 from tritonbuild.rules.model_config.message import complete, empty, parse, to_text
 
 TEXT = """\
@@ -25,6 +27,12 @@ parameters {
   }
 }
 """
+
+
+def test_another_schema_is_another_version_of_the_step() -> None:
+    """The schema is tritonclient's, the text protobuf's."""
+    assert f",tritonclient={version('tritonclient')}" in make_model.version
+    assert f",protobuf={version('protobuf')}" in make_model.version
 
 
 def test_reading_and_writing_changes_nothing() -> None:

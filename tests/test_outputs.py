@@ -190,7 +190,7 @@ def test_a_large_source_is_placed_without_the_cache(place: Place) -> None:
     entry = place.sources.entry("weights")
     place.put({"weights": entry})
     assert place.content() == {"weights": LARGE}
-    assert place.sources.unchanged("weights")
+    assert place.sources.moved(["weights"], Folder({"weights": entry})) == []
     assert not list((place.cache.root / "blobs").glob("??/*"))
 
 
@@ -237,6 +237,49 @@ def test_clearing_removes_all_but_the_lock(place: Place) -> None:
     place.put({"a": place.file(b"a")})
     with locked(place.root, wait=True):
         clear(place.root)
-    assert os.listdir(place.root / OUTPUTS) == [".lock"]
+        assert os.listdir(place.root / OUTPUTS) == [".lock"]
     place.put({"a": place.file(b"a")})
     assert place.content() == {"a": b"a"}
+
+
+def test_a_name_of_any_length_is_placed(place: Place) -> None:
+    name = "n" * 255
+    place.put({name: place.file(b"x"), "d": Folder({name: place.file(b"y")})})
+    assert place.content() == {name: b"x", f"d/{name}": b"y"}
+
+
+def test_names_that_look_temporary_are_placed(place: Place) -> None:
+    place.put({".a.tmp": place.file(b"b"), "a": place.file(b"a"), ".tmp-": place.file(b"c")})
+    assert place.content() == {".a.tmp": b"b", "a": b"a", ".tmp-": b"c"}
+    assert os.listdir(place.root / OUTPUTS) == ["p"]
+
+
+def test_what_a_killed_build_did_not_finish_is_cleared(place: Place) -> None:
+    left = place.root / OUTPUTS / ".tmp-left"
+    left.mkdir(parents=True)
+    (left / "entry").write_text("x")
+    place.put({"a": place.file(b"a")})
+    with locked(place.root, wait=True):
+        assert not left.exists()
+    assert place.content() == {"a": b"a"}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_large_source_of_another_mode_is_not_shared(place: Place, mode: int) -> None:
+    source = place.root / "weights"
+    source.write_bytes(LARGE)
+    source.chmod(mode)
+    place.put({"weights": place.sources.entry("weights")})
+    placed = place.root / FOLDER / "weights"
+    assert not placed.samefile(source)
+    assert placed.stat().st_mode & 0o777 == 0o644
+    assert source.stat().st_mode & 0o777 == mode
+
+
+def test_a_large_source_that_is_a_link_is_placed_as_a_file(place: Place) -> None:
+    (place.root / "real").mkdir()
+    (place.root / "real/weights").write_bytes(LARGE)
+    (place.root / "weights").symlink_to("real/weights")
+    place.put({"weights": place.sources.entry("weights")})
+    assert not (place.root / FOLDER / "weights").is_symlink()
+    assert place.content() == {"weights": LARGE}

@@ -16,13 +16,17 @@ from tritonbuild.graph import Graph
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Manifests
-from tritonbuild.plan import Plan, make_plan, no_network
+from tritonbuild.plan import Plan, make_plan
 from tritonbuild.registry import Registry
 from tritonbuild.rule import Context, Files, Rule, RunInfo, TestInfo, tool
 from tritonbuild.workspace import Workspace
 
 ROOT = '[workspace]\nname = "test"\n'
 Resolve = Callable[[Request], Iterable[LockedFile]]
+
+
+def no_network(request: Request) -> Iterable[LockedFile]:
+    raise UsageError(Problem(f"{request} is not to be resolved"))
 
 
 def thing(name: str, **attributes: str) -> str:
@@ -230,6 +234,8 @@ def test_running_brings_what_is_started(tmp_path: Path) -> None:
     assert info.action not in made.actions.values()
     assert not info.action.cacheable
     assert set(info.action.inputs) == {"served"}
+    wanted = made.wanted(made.targets[label], test=False)
+    assert {id.label.name for id in wanted} == {"a", "s"}, "what people see, and what it needs"
 
 
 def test_a_rule_that_cannot_be_run_says_so(tmp_path: Path) -> None:

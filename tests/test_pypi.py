@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
+import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -126,12 +130,46 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are() -> None:
     assert "one of its versions, such as " in str(error.value)
 
 
+def starts_to_resolve() -> subprocess.Popen[bytes]:
+    """A process of its own whose pip waits for the index."""
+    code = """\
+from tritonbuild.rule import Request
+from tritonbuild.rules.python.pypi import resolve
+resolve.function(Request("pypi", ("numpy",), "3.11", "x86_64-linux-gnu2.36"))
+"""
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_pip_ends_with_the_process_that_started_it(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        asked.set()
+        handler.connection.settimeout(30)
+        if handler.connection.recv(1) == b"":  # nobody holds the other end any more
+            ended.set()
+        return 0, b""
+
+    with serve(answer) as web:
+        only_index(monkeypatch, web.url("simple"))
+        monkeypatch.setenv("PIP_TIMEOUT", "600")
+        with starts_to_resolve() as process:
+            assert asked.wait(60)
+            process.send_signal(number)
+        assert ended.wait(20)
+
+
+@pytest.mark.parametrize("retries", ["0", "1"])
 def test_an_index_that_cannot_be_reached_is_a_fault_of_this_machine(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, retries: str
 ) -> None:
     with serve(lambda _: (200, b"")) as web:
         gone = web.url("simple", "user:secret")
     only_index(monkeypatch, gone)
+    monkeypatch.setenv("PIP_RETRIES", retries)
     with pytest.raises(EnvironmentFailure) as error:
         resolve.function(request("numpy"))
     assert "Connection refused" in str(error.value)

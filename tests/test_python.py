@@ -8,11 +8,11 @@ import platform
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import tomli
 from parts.bench import Bench
 from parts.workspace import Make, workspaces
 from tritonbuild.rules.distribution import DistributionInfo
@@ -23,7 +23,7 @@ from tritonbuild.rules.python.interpreter import PythonInfo, make_python
 from tritonbuild.merkle import Entry, Folder
 from tritonbuild.rule import ActionError, AnalysisError
 
-PINS = tomllib.loads((Path(__file__).parents[1] / "rules/python/pins.toml").read_text())
+PINS = tomli.loads((Path(__file__).parents[1] / "rules/python/pins.toml").read_text())
 GLIBC = ("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0")
 MANIFEST = '[distributions.own]\npath = "server"\n'
 SERVER = {"server/bin/tritonserver": "", "server/backends/python/model.txt": ""}

@@ -224,6 +224,27 @@ def test_a_rule_files_tools_are_versioned_by_its_content(tmp_path: Path) -> None
     assert first.tools["step"].version != other.tools["step"].version
 
 
+def test_a_tool_is_versioned_wherever_the_rule_file_keeps_it(tmp_path: Path) -> None:
+    rule = RULE.format(tool="step", table="things") + "    which = (step,)\n"
+    registry = own(tmp_path, {"a.py": rule})
+    (kept,) = vars(type(registry.rules["things"]))["which"]
+    assert kept.version == registry.tools["step"].version
+    assert kept.version.startswith("1+")
+
+
+def test_a_kind_of_lock_request_that_has_a_resolver_is_refused(tmp_path: Path) -> None:
+    text = """\
+from tritonbuild.rule import resolver
+
+@resolver("pypi")
+def mine(request):
+    return []
+"""
+    (tmp_path / "a.py").write_text(text)
+    with pytest.raises(UsageError, match="the resolver 'pypi' is defined twice"):
+        installed().with_files(Workspace(tmp_path), ["a.py"])
+
+
 def test_a_registry_is_never_changed(tmp_path: Path) -> None:
     base = Registry()
     (tmp_path / "a.py").write_text(RULE.format(tool="step", table="things"))

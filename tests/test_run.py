@@ -1,4 +1,5 @@
-"""Of `tritonbuild run`, on the quick start, with a real server."""
+"""Of `tritonbuild run`: on the quick start, with a real server, and with a tool of the workspace's
+own where the way to it is looked at."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from subprocess import Popen
 from typing import Any
 
 import pytest
-from conftest import WorkspaceFolder
+from conftest import MINIMAL, WorkspaceFolder
+from parts.gate import Gate, gate
 
 DEADLINE = 240
 """Seconds until the server must be ready; the first test to get here also fetches it."""
@@ -93,3 +95,115 @@ def test_a_setting_that_there_is_not_is_an_error(quickstart: WorkspaceFolder) ->
     outcome = quickstart.run("run", "//models:both", "--set", "htp_port=1")
     assert outcome.exit_code == 2
     assert outcome.error["remedy"] == "did you mean 'http_port'?"
+
+
+OWN = """
+import socket, time
+from tritonbuild.rule import Dep, Field, Files, Literal, Rule, tool
+
+@tool("greet", version=1)
+def greet(ctx):
+    ctx.log.write(ctx.read("made").decode() + ctx.read("said").decode())
+    ctx.log.flush()
+    if ctx.parameters["port"]:
+        socket.create_connection(("127.0.0.1", ctx.parameters["port"]))
+        while not ctx.cancelled:
+            time.sleep(0.02)
+    return ctx.parameters["code"]
+
+class Greeters(Rule):
+    table = "greeters"
+
+    class Attributes(Rule.Attributes):
+        needs: Dep[Files] = Field(description="What it reads first.")
+
+    def analyze(self, ctx):
+        (files,) = ctx.providers([ctx.attributes.needs])
+        yield files
+
+    def run(self, ctx):
+        (files,) = ctx.providers([ctx.attributes.needs])
+        inputs = {"made": files.entries["made"], "said": Literal(b"hello", "said")}
+        return ctx.interactive(greet, parameters={"port": 0, "code": 0}, inputs=inputs)
+"""
+GREETER = """
+[greeters.own]
+needs = ":made"
+
+[commands.made]
+argv = ["sh", "-c", "{script}"]
+outputs = ["made"]
+network = true
+"""
+
+
+@pytest.fixture
+def door() -> Iterator[Gate]:
+    with gate() as made:
+        yield made
+
+
+@pytest.fixture
+def greeter(
+    workspace: Callable[[Mapping[str, str | bytes]], WorkspaceFolder],
+) -> Callable[[str], WorkspaceFolder]:
+    """A target whose tool reads what a command's script has made."""
+
+    def make(script: str) -> WorkspaceFolder:
+        return workspace(
+            {
+                "triton.toml": f'{MINIMAL}rules = ["rules.py"]\n',
+                "rules.py": OWN,
+                "p/triton.toml": GREETER.format(script=script),
+            }
+        )
+
+    return make
+
+
+def test_a_tool_gets_files_that_the_rule_wrote_itself(
+    greeter: Callable[[str], WorkspaceFolder],
+) -> None:
+    outcome = greeter("echo made > made").run("run", "//p:own")
+    assert outcome.exit_code == 0, outcome.text
+    assert "made\nhello" in outcome.text
+    assert outcome.targets == {"//p:own": "cached"}
+    assert (outcome.finished["metrics"]["actions"], outcome.executed) == (1, 1)
+
+
+def test_a_tool_that_ends_with_an_error_is_told(greeter: Callable[[str], WorkspaceFolder]) -> None:
+    outcome = greeter("echo made > made").run("run", "//p:own", "--set", "code=3")
+    assert outcome.exit_code == 1
+    assert outcome.error["found"] == "greet ended with exit code 3"
+    assert outcome.error["label"] == "//p:own"
+
+
+def test_what_cannot_be_built_is_told_with_its_place(
+    greeter: Callable[[str], WorkspaceFolder],
+) -> None:
+    outcome = greeter("echo no >&2; exit 3").run("run", "//p:own")
+    assert outcome.exit_code == 1
+    assert (outcome.error["label"], outcome.error["file"]) == ("//p:made", "p/triton.toml")
+    assert outcome.error["line"] == 5
+    assert outcome.error["key"] == "commands.made"
+
+
+def test_an_interrupt_while_it_builds_ends_with_eight(
+    greeter: Callable[[str], WorkspaceFolder], door: Gate
+) -> None:
+    process = greeter(door.wait.replace("'", '\\"') + "; touch made").start("run", "//p:own")
+    door.reached()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 8
+    process.communicate()
+
+
+def test_an_interrupt_while_it_serves_is_its_end(
+    greeter: Callable[[str], WorkspaceFolder], door: Gate
+) -> None:
+    port = door.server.getsockname()[1]
+    process = greeter("echo made > made").start("run", "//p:own", f"--set=port={port}")
+    door.reached()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    process.communicate()

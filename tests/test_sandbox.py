@@ -61,6 +61,7 @@ class Box:
         self.work = self.root / "work"
         self.work.mkdir(parents=True)
         self.log = folder / "log"
+        self.outputs: list[str] = []
 
     def start(
         self,
@@ -70,7 +71,7 @@ class Box:
         network: bool = False,
         memory: int = 0,
     ) -> Process:
-        sandbox = Sandbox(self.root, binds or (), network)
+        sandbox = Sandbox(self.root, binds or (), network, outputs=self.outputs)
         return start(
             Spec(["bash", "-c", script], ENV, self.work, self.log, sandbox=sandbox, memory=memory)
         )
@@ -183,13 +184,38 @@ def test_what_lies_in_the_working_folder_at_the_start_cannot_be_changed(box: Box
 
 
 def test_new_files_can_be_made_in_the_working_folder_only(box: Box) -> None:
-    (box.work / "deep").mkdir()
-    box.run("echo a > deep/a; echo b > b; mkdir -p c/d; touch c/d/e; mv b c/b; ln c/b f")
+    box.run(
+        "mkdir deep; echo a > deep/a; echo b > b; mkdir -p c/d; touch c/d/e; mv b c/b; ln c/b f"
+    )
     assert (box.work / "c/b").read_text() == "b\n"
     assert (box.work / "deep/a").read_text() == "a\n"
     assert (box.work / "f").stat().st_uid == os.geteuid()
     for place in ("/build", "/", "/usr", "/etc", "/dev", "/sys", "/build/new/deep"):
         assert box.start(f"mkdir -p {place}/x").wait() != 0
+
+
+def test_folders_of_inputs_are_open_where_an_output_goes_only(box: Box) -> None:
+    for folder in ("closed/below", "open/below", "open/out/below", "closed/out"):
+        (box.work / folder).mkdir(parents=True)
+        (box.work / folder / "input").write_text("data")
+    box.outputs = ["open/out", "new/file"]
+    box.run("echo a > open/a; echo b > open/out/b; echo c > open/out/below/c; mkdir new")
+    for folder in ("closed", "closed/below", "closed/out", "open/below"):
+        assert box.start(f"echo x > {folder}/x").wait() != 0
+        assert not (box.work / folder / "x").exists()
+    for folder in ("closed/below", "open/below", "open/out/below"):
+        assert box.start(f"echo x > {folder}/input").wait() != 0
+        assert (box.work / folder / "input").read_text() == "data"
+
+
+def test_a_folder_of_inputs_takes_one_mount_whatever_it_holds(box: Box) -> None:
+    (box.work / "many/deep").mkdir(parents=True)
+    before = int(box.run("wc -l < /proc/self/mountinfo"))
+    box.log.unlink()
+    for number in range(200):
+        (box.work / "many" / str(number)).write_text("x")
+        (box.work / "many/deep" / str(number)).write_text("x")
+    assert int(box.run("wc -l < /proc/self/mountinfo")) == before
 
 
 def test_an_input_that_shares_its_content_with_a_file_outside_protects_it(
@@ -209,9 +235,14 @@ def test_binds_are_read_only_folders_and_files_below_the_root(box: Box, tmp_path
     (folder / "bin/tool").chmod(0o755)
     file.write_text("weights")
     binds = [(folder, "env"), (file, "work/data/weights")]
-    said = box.run("PATH=/build/env/bin:$PATH; tool; cat data/weights; touch data/new", binds=binds)
+    said = box.run("PATH=/build/env/bin:$PATH; tool; cat data/weights", binds=binds)
     assert said == "tool\nweights"
-    for attempt in ("touch /build/env/x", "echo x > data/weights", "rm data/weights"):
+    for attempt in (
+        "touch /build/env/x",
+        "touch data/new",
+        "echo x > data/weights",
+        "rm data/weights",
+    ):
         assert box.start(attempt, binds=binds).wait() != 0
 
 
@@ -258,6 +289,28 @@ def test_devices_work(box: Box) -> None:
 def test_programs_gain_no_privileges(box: Box) -> None:
     said = box.run("grep -E 'CapEff|NoNewPrivs' /proc/self/status")
     assert said.split() == ["CapEff:", "0" * 16, "NoNewPrivs:", "1"]
+
+
+def test_the_host_s_kernel_cannot_be_set_through_proc(box: Box) -> None:
+    said = box.run(
+        "shopt -s nullglob; cd /proc;"
+        "for file in sys/{vm/swappiness,kernel/core_pattern} sysrq-trigger {irq,bus,fs}/*; do"
+        "  ! test -w $file || echo $file; done;"
+        "find . -path './[0-9]*' -prune -o -type f -writable -print 2>/dev/null; true"
+    )
+    assert said == ""
+
+
+def test_a_new_proc_cannot_be_mounted_over_it(box: Box) -> None:
+    said = box.run(
+        "unshare --user --map-root-user --mount --pid --fork sh -c"
+        " 'mount -t proc proc /proc && test -w /proc/sys/vm/swappiness && echo writable'; true"
+    )
+    assert "writable" not in said
+
+
+def test_a_process_may_set_what_is_its_own_in_proc(box: Box) -> None:
+    box.run("echo 500 > /proc/self/oom_score_adj && echo name > /proc/self/comm")
 
 
 def test_an_inner_namespace_cannot_undo_what_is_read_only(box: Box) -> None:

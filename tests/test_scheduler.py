@@ -348,7 +348,7 @@ def test_an_input_that_goes_away_meanwhile_is_told(scene: Scene) -> None:
     steps.does["a"] = lambda ctx: (scene.root / "f").unlink()
     declare(scene, '[steps.a]\nfiles=["f"]\n', {"f": ""})
     (problem,) = scene.build().problems
-    assert (problem.found, problem.label) == ("f does not exist any more", "//:a")
+    assert (problem.found, problem.label) == ("f does not exist", "//:a")
 
 
 def test_a_link_that_leads_out_of_the_workspace_fails_its_target(scene: Scene) -> None:
@@ -357,7 +357,7 @@ def test_a_link_that_leads_out_of_the_workspace_fails_its_target(scene: Scene) -
     report = scene.build()
     (problem,) = report.problems
     assert problem.found == "'f2' leaves the workspace (a link to /etc/hostname)"
-    assert (problem.label, report.exit_code) == ("//:a", ExitCode.USAGE)
+    assert (problem.label, report.exit_code) == ("//:a", ExitCode.ANALYSIS_FAILED)
 
 
 def test_two_inputs_in_one_place_fail(scene: Scene) -> None:
@@ -385,6 +385,36 @@ def test_a_part_that_was_not_made_fails(scene: Scene) -> None:
     (problem,) = scene.build().problems
     assert problem.found == "//:make (run) did not make d/y"
     assert problem.label == "//:take"
+
+
+SHOWS = """
+from tritonbuild.rule import Files, Literal, Rule, SourceRef
+
+class Shows(Rule):
+    table = "shows"
+
+    class Attributes(Rule.Attributes):
+        file: SourceRef
+        folder: SourceRef
+
+    def analyze(self, ctx):
+        file, folder = ctx.source(ctx.attributes.file), ctx.source(ctx.attributes.folder)
+        said = Literal(b"said", "shows.a")
+        yield Files({"file": file, "deep/folder": folder, "said": said})
+"""
+
+
+def test_what_no_action_makes_is_placed_too(scene: Scene) -> None:
+    text = '[shows.a]\nfile = "f"\nfolder = "d"\n'
+    declare(scene, text, {"rules.py": SHOWS, "f": "1", "d/x": "2"})
+    report = scene.build()
+    assert scene.statuses(report) == {"//:a": "cached"}
+    folder = scene.root / "tritonbuild-out/_/a"
+    made = [(folder / path).read_text() for path in ("file", "deep/folder/x", "said")]
+    assert made == ["1", "2", "said"]
+    scene.write({"f": "changed"})
+    scene.build()
+    assert (folder / "file").read_text() == "changed"
 
 
 def test_a_stopped_build_begins_nothing_more(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from parts.folders import flat
 
 from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
-from tritonbuild.errors import ActionError, UsageError
+from tritonbuild.errors import ActionError, AnalysisError, Moved
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.sources import LFS_POINTER, Sources
 from tritonbuild.workspace import Signature, Workspace
@@ -121,7 +121,7 @@ def test_a_link_out_of_the_workspace_is_refused(tmp_path: Path) -> None:
     there = sources(tmp_path, {"d/a": ""})
     (tmp_path / "d/link").symlink_to("/etc/hostname")
     for path in ("d", "d/link"):
-        with pytest.raises(UsageError, match="leaves the workspace"):
+        with pytest.raises(AnalysisError, match="leaves the workspace"):
             there.entry(path)
 
 
@@ -136,7 +136,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     there = sources(tmp_path, {"d/a": ""})
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/d/\xff")).write_text("")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(AnalysisError) as caught:
         there.entry("d")
     assert "is not UTF-8" in caught.value.problems[0].found
 
@@ -163,11 +163,25 @@ def test_a_file_is_hashed_once_and_then_known(tmp_path: Path) -> None:
     assert there.bytes_hashed == 5
 
 
-def test_a_file_that_changed_is_hashed_again(tmp_path: Path) -> None:
+def test_a_file_that_changed_is_refused_until_it_is_looked_at_again(tmp_path: Path) -> None:
     there = sources(tmp_path, {"a": "one"})
     before = there.entry("a")
     write(tmp_path, {"a": "other"})
+    with pytest.raises(Moved) as caught:
+        there.entry("a")
+    assert caught.value.paths == ("a",)
+    there.look_again(caught.value.paths)
     assert there.entry("a") == file("other") != before
+    assert there.looked_again
+
+
+def test_a_file_that_lends_its_content_to_an_input_root_is_noticed(tmp_path: Path) -> None:
+    there = sources(tmp_path, {"a": "one", "b": "two"})
+    root = Folder({"made": Folder({"of": there.entry("a")})})
+    there.entry("b")
+    assert not there.moved([], root)
+    write(tmp_path, {"a": "other", "b": "other"})
+    assert there.moved([], root) == ["a"]
 
 
 @pytest.mark.usefixtures("later")
@@ -241,7 +255,7 @@ def test_what_stands_still_is_unchanged(tmp_path: Path) -> None:
     there = sources(tmp_path, {"a": "x", "d/b": "y"})
     for path in ("a", "d"):
         there.entry(path)
-        assert there.unchanged(path)
+        assert not there.moved([path], Folder())
 
 
 @pytest.mark.parametrize(
@@ -251,18 +265,20 @@ def test_a_change_in_a_folder_is_noticed(tmp_path: Path, changed: Mapping[str, s
     there = sources(tmp_path, {"d/a": "x", "d/e/b": "y", "other": ""})
     there.entry("d")
     write(tmp_path, {"other": "does not count"})
-    assert there.unchanged("d")
+    assert not there.moved(["d"], Folder())
     write(tmp_path, changed)
-    assert not there.unchanged("d")
+    moved = there.moved(["d"], Folder())
+    assert moved
+    there.look_again(moved)
     there.entry("d")
-    assert there.unchanged("d")
+    assert not there.moved(["d"], Folder())
 
 
 def test_a_file_that_is_taken_out_of_a_folder_is_noticed(tmp_path: Path) -> None:
     there = sources(tmp_path, {"d/a": "x", "d/b": "y"})
     there.entry("d")
     (tmp_path / "d/b").unlink()
-    assert not there.unchanged("d")
+    assert there.moved(["d"], Folder())
 
 
 @pytest.mark.usefixtures("later")
@@ -272,7 +288,7 @@ def test_a_hard_link_to_a_file_is_no_change_of_it(tmp_path: Path) -> None:
     there.entry("a")
     os.link(tmp_path / "a", tmp_path / "link")
     there.linked(Digest.of_bytes(b"x"))
-    assert there.unchanged("a")
+    assert not there.moved(["a"], Folder())
     again = sources(tmp_path, {}, memory)
     again.entry("a")
     assert again.bytes_hashed == 0
@@ -284,7 +300,7 @@ def test_a_hard_link_makes_a_fresh_file_no_more_trusted(tmp_path: Path) -> None:
     there.entry("a")
     os.link(tmp_path / "a", tmp_path / "link")
     there.linked(Digest.of_bytes(b"x"))
-    assert there.unchanged("a")
+    assert not there.moved(["a"], Folder())
     assert not memory.rows
 
 
@@ -294,7 +310,7 @@ def test_a_hard_link_hides_no_change(tmp_path: Path) -> None:
     write(tmp_path, {"a": "longer"})
     os.link(tmp_path / "a", tmp_path / "link")
     there.linked(Digest.of_bytes(b"x"))
-    assert not there.unchanged("a")
+    assert there.moved(["a"], Folder())
 
 
 names = st.from_regex(r"[a-z]{1,2}(/[A-Z]{1,2}){0,2}", fullmatch=True)

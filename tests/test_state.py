@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
+from tritonbuild.errors import EnvironmentFailure
 from tritonbuild.workspace import Signature
 
 SIGNATURE = Signature(0o100644, 1, 2, 3, 4_000_000_000_123_456_789, 5)
@@ -115,6 +117,33 @@ def test_a_file_with_a_hole_is_thrown_away(tmp_path: Path, part: float) -> None:
         second.keep("why", str(number), 1)
     assert {second.record("why", str(number)) for number in range(200)} == {1}
     second.close()
+
+
+def test_a_file_that_cannot_be_opened_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    state = State(tmp_path)
+    with pytest.raises(EnvironmentFailure, match=r"state\.db"):
+        state.record("why", "a")
+    assert (tmp_path / "state.db").is_dir()
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_READONLY_DBMOVED])
+def test_a_fault_of_the_disk_costs_nothing_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    state = State(tmp_path)
+    state.keep("why", "a", 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(State, "_transact", fail)
+        with pytest.raises(EnvironmentFailure):
+            state.record("why", "a")
+    assert state.record("why", "a") == 1
+    state.close()
 
 
 def test_two_builds_may_have_it_open(tmp_path: Path) -> None:

@@ -174,7 +174,30 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("damage", [rewrite, remove])
+def add(path: Path) -> None:
+    path.parent.chmod(0o755)
+    (path.parent / "extra").write_text("x")
+
+
+def lead_elsewhere(path: Path) -> None:
+    remove(path.parent / "link")
+    (path.parent / "link").symlink_to("elsewhere")
+
+
+def take_its_x(path: Path) -> None:
+    path.chmod(0o444)
+
+
+def become_a_link(path: Path) -> None:
+    content = path.read_bytes()
+    remove(path)
+    (path.parent.parent.parent / "copy").write_bytes(content)
+    path.symlink_to("../../copy")
+
+
+@pytest.mark.parametrize(
+    "damage", [rewrite, remove, add, lead_elsewhere, take_its_x, become_a_link]
+)
 def test_a_tree_that_somebody_changed_is_made_again(cache: DiskCache, damage: object) -> None:
     told: list[str] = []
     cache.on_corruption = told.append
@@ -193,3 +216,18 @@ def test_threads_that_want_one_tree_get_the_same(cache: DiskCache) -> None:
     (path,) = paths
     assert flat(read(path)) == flat(folder)
     assert list(cache.tmp.iterdir()) == []
+
+
+def test_an_extra_file_on_top_is_found(cache: DiskCache) -> None:
+    (Trees(cache).path(sample(cache)) / "extra").mkdir()
+    assert flat(read(Trees(cache).path(sample(cache)))) == flat(sample(cache))
+
+
+def test_a_plain_file_that_was_made_executable_through_a_hard_link_is_set_right(
+    cache: DiskCache, tmp_path: Path
+) -> None:
+    plain = file(cache, b"plain")
+    materialise(plain, tmp_path / "output", cache, link)
+    (tmp_path / "output").chmod(0o777)
+    assert flat(read(Trees(cache).path(Folder({"plain": plain})))) == {"plain": plain}
+    assert (tmp_path / "output").stat().st_mode & 0o777 == 0o444

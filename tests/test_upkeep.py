@@ -189,3 +189,14 @@ def test_a_damaged_result_is_collected(cache: DiskCache) -> None:
     path.write_bytes(b"damaged")
     collect(cache, DAY)
     assert blobs(cache) == set()
+
+
+def test_looking_after_the_cache_is_no_use_of_a_result(cache: DiskCache) -> None:
+    keep(cache, "a", days=5)
+    (path,) = (cache.root / "actions").glob("??/*")
+    before = path.stat().st_mtime
+    verify(cache)
+    collect(cache, 10 * DAY)
+    assert path.stat().st_mtime == before
+    collect(cache, 4 * DAY)
+    assert not path.exists()

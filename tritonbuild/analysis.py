@@ -149,7 +149,7 @@ class _Context:
                     f"name one, such as '{ref.label}/{min(made, default='file')}'",
                 )
             return next(iter(made.values()))
-        if is_glob(ref.text):
+        if self._is_glob(ref):
             raise self._wrong(self._key(ref), f"{ref.text!r} is a glob", "one file or folder")
         return self._file(ref)
 
@@ -158,7 +158,7 @@ class _Context:
         for ref in refs:
             if ref.is_label:
                 new = dict(self._outputs(ref))
-            elif is_glob(ref.text):
+            elif self._is_glob(ref):
                 paths = self._placed(ref, partial(self._glob, ref.text))
                 new = {self._relative(path): Source(path) for path in paths}
                 if not new:
@@ -193,7 +193,6 @@ class _Context:
         inputs: Mapping[str, Artifact] | None = None,
         outputs: Iterable[str],
         needs: Needs = Needs(),  # noqa: B008  # frozen
-        timeout: float | None = None,
         is_test: bool = False,
     ) -> dict[str, Output]:
         action = Action(
@@ -201,7 +200,6 @@ class _Context:
             ToolCall(tool.name, tool.version, parameters or {}),
             inputs or {},
             tuple(outputs),
-            timeout=timeout,
             needs=needs,
             is_test=is_test,
         )
@@ -278,6 +276,13 @@ class _Context:
         if self._placed(ref, lambda: self._workspace.look(path)) is None:
             raise self._wrong(self._key(ref), f"there is no {path}", "a file or folder that exists")
         return Source(path)
+
+    def _is_glob(self, ref: SourceRef) -> bool:
+        """A file of that very name comes first."""
+        if not is_glob(ref.text):
+            return False
+        path = self._placed(ref, partial(normalise, self.label.package, ref.text))
+        return self._workspace.look(path) is None
 
     def _glob(self, text: str) -> list[str]:
         return list(expand(self._workspace, self.label.package, text))

@@ -39,10 +39,14 @@ def make_folders(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Removes a file or a folder, read-only folders in it too."""
+    """Removes a file or a folder, and in it folders that nobody may read or write."""
     if path.is_dir() and not path.is_symlink():
-        for folder, _, _ in os.walk(path):
-            os.chmod(folder, 0o700)
+        os.chmod(path, 0o700)
+        for folder, below, _ in os.walk(path):  # which lists a folder after it was named here
+            for name in below:
+                inner = os.path.join(folder, name)
+                if not os.path.islink(inner):
+                    os.chmod(inner, 0o700)
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -5,21 +5,24 @@ outputs in their place, and reports how each target ended.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tritonbuild import outputs, snapshot
 from tritonbuild.action import ActionId, Output, Source
 from tritonbuild.analysis import Target
-from tritonbuild.cache.trees import Missing
 from tritonbuild.errors import (
     ActionError,
     EnvironmentFailure,
     ExitCode,
     Interrupted,
+    Moved,
     Problem,
     TritonbuildError,
+    Unsettled,
     UsageError,
     did_you_mean,
 )
@@ -33,8 +36,6 @@ from tritonbuild.rule import Dep, Files, TestInfo
 from tritonbuild.scheduler import DONE, Job, State, find_output
 from tritonbuild.session import Session, jobs_of
 
-ATTEMPTS = 5
-"""How often a build begins anew when it finds content of the cache damaged or gone."""
 LOG_SHOWN = 4000
 """Characters of a verification's log that its failure shows."""
 
@@ -72,14 +73,16 @@ class Report:
 def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Report:
     """Raises TritonbuildError where nothing could be built at all."""
     begun = time.monotonic()
-    chosen = choose(session, patterns, options)
-    plan = session.plan(chosen, locked=options.locked)
-    chosen = [label for label in chosen if _selected(plan.targets[label], options)]
-    build = Build(session, plan, chosen, options)
-    try:
+    with ExitStack() as held:
+        if not options.dry_run:
+            held.enter_context(session.cache.in_use())
+            held.enter_context(outputs.locked(session.root, wait=options.wait))
+        chosen = choose(session, patterns, options)
+        plan = session.plan(chosen, locked=options.locked)
+        chosen = [label for label in chosen if _selected(plan.targets[label], options)]
+        build = Build(session, plan, chosen, options)
         build.run()
-    finally:
-        build.report.metrics.wall_s = round(time.monotonic() - begun, 3)
+    build.report.metrics.wall_s = round(time.monotonic() - begun, 3)
     return build.report
 
 
@@ -100,7 +103,8 @@ def choose(session: Session, patterns: Sequence[Pattern], options: Options) -> l
             chosen |= {
                 d.label for d in others if _verifies(session, d, named) and _matches(d, options)
             }
-    return sorted(chosen)
+    taken_away = [pattern for pattern in patterns if pattern.negative]
+    return sorted(x for x in chosen if not any(p.matches(x) for p in taken_away))
 
 
 def _matches(declaration: Declaration, options: Options) -> bool:
@@ -110,12 +114,10 @@ def _matches(declaration: Declaration, options: Options) -> bool:
 
 
 def _verifies(session: Session, declaration: Declaration, named: Label) -> bool:
-    if TestInfo not in declaration.rule.provides:
-        return False
-    session.graph.require([declaration.label])
-    resolved = session.graph.resolved[declaration.label]
     target = getattr(declaration.attributes, "target", None)
-    return isinstance(target, Dep) and named in resolved[target]
+    if TestInfo not in declaration.rule.provides or not isinstance(target, Dep):
+        return False
+    return named in session.graph.means(declaration, target)
 
 
 def _selected(target: Target, options: Options) -> bool:
@@ -141,14 +143,19 @@ class Build:
         self._wanted: dict[Label, set[ActionId]] = {
             label: plan.wanted(plan.targets[label], test=options.test) for label in chosen
         }
-        self._open = dict(self._wanted)
-        """Chosen targets that have not ended yet."""
+        self._open: dict[Label, set[ActionId]] = {}
+        """Chosen targets that have not ended yet → their actions that have not."""
+        self._waiting: dict[ActionId, list[Label]] = {}
+        """Action → the chosen targets that it belongs to."""
+        for label, ids in self._wanted.items():
+            for id in ids:
+                self._waiting.setdefault(id, []).append(label)
+        self._told: dict[str, TargetEnded] = {}
         self._ran: set[ActionId] = set()
-        self._lost = False
-        """Whether content of a known result was missing when it was used: it has to be made anew,
-        and targets that wait for it stay open."""
-        self._is_last = False
-        """Whether no further attempt follows."""
+        self._tries: Counter[type[Unsettled]] = Counter()
+        self._again: Unsettled | None = None
+        """Why the build has to begin anew."""
+        self._problems: dict[Problem, None] = {}
         self._misplaced: list[TritonbuildError] = []
         """Why outputs could not be put in their place."""
 
@@ -161,30 +168,39 @@ class Build:
             for id in sorted(needed):
                 self._session.listener(Note(f"would run, unless cached: {id}"))
             return
-        with (
-            self._session.cache.in_use(),
-            outputs.locked(self._session.root, wait=self._options.wait),
-        ):
-            try:
-                for left in reversed(range(ATTEMPTS)):
-                    self._attempt(wanted, is_last=not left)
-                    if not self._lost:
-                        break
-            finally:
-                self._count(needed)
+        try:
+            while True:
+                self._attempt(wanted)
+                if self._again is None:
+                    break
+                self._tries[type(self._again)] += 1
+                if isinstance(self._again, Moved):
+                    self._session.sources.look_again(self._again.paths)
+        finally:
+            self._count(needed)
+            self.report.targets = list(self._told.values())
         self.report.exit_code = self._exit_code()
 
-    def _attempt(self, wanted: set[ActionId], *, is_last: bool) -> None:
+    def _attempt(self, wanted: set[ActionId]) -> None:
         self._jobs = jobs_of(self._plan)
-        self._lost, self._is_last = False, is_last
+        self._again = None
+        self._open = {label: set(ids) for label, ids in self._wanted.items()}
         scheduler = self._session.scheduler(
             self._jobs,
             slots=self._options.jobs,
             keep_going=self._options.keep_going,
             reuse_tests=self._options.reuse_tests,
         )
-        self._settle()
+        for label in [label for label, ids in self._open.items() if not ids]:
+            self._end(label)
         scheduler.run(wanted, self._ended)
+
+    def _begins_anew(self, error: TritonbuildError | None) -> bool:
+        """Whether an error is a reason to begin anew, rather than the end of a target."""
+        if not isinstance(error, Unsettled) or self._tries[type(error)] + 1 >= error.attempts:
+            return False
+        self._again = error
+        return True
 
     def _below(self, wanted: set[ActionId]) -> set[ActionId]:
         needed: set[ActionId] = set()
@@ -198,8 +214,7 @@ class Build:
 
     def _ended(self, job: Job) -> None:
         """An action ended: its failure is reported, and targets that waited for it end."""
-        if isinstance(job.error, Missing) and not self._is_last:
-            self._lost = True
+        if self._begins_anew(job.error):
             return
         if job.state in (State.BUILT, State.FAILED):
             self._ran.add(job.action.id)
@@ -214,29 +229,27 @@ class Build:
                 self._report(
                     TargetEnded(str(declaration.label), declaration.rule.table, Status.FAILED)
                 )
-        self._settle()
+        if self._again is not None and job.state not in DONE:
+            return  # it is not over
+        for label in self._waiting.get(job.action.id, ()):
+            self._open[label].discard(job.action.id)
+            if not self._open[label]:
+                self._end(label)
 
-    def _settle(self) -> None:
-        """Ends every open target whose actions have all ended."""
-        over = DONE if self._lost else (*DONE, State.FAILED, State.SKIPPED)
-        for label, ids in list(self._open.items()):
-            if all(self._jobs[id].state in over for id in ids):
-                self._end(self._plan.targets[label], [self._jobs[id] for id in ids])
-
-    def _end(self, target: Target, jobs: list[Job]) -> None:
+    def _end(self, label: Label) -> None:
+        target = self._plan.targets[label]
+        jobs = [self._jobs[id] for id in self._wanted[label]]
         placed: tuple[OutputFile, ...] = ()
         status = self._status(target, jobs)
         if all(job.state in DONE for job in jobs) and not self._only_inputs(target):
             try:
                 placed = self._outputs.place(target.label, self._entries(target))
             except TritonbuildError as error:
-                if isinstance(error, Missing) and not self._is_last:
-                    self._lost = True
+                if self._begins_anew(error):
                     return
                 self._misplaced.append(error)
                 self._blame(problem.at(label=str(target.label)) for problem in error.problems)
                 status = Status.FAILED
-        del self._open[target.label]
         self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, placed))
 
     def _only_inputs(self, target: Target) -> bool:
@@ -246,11 +259,11 @@ class Build:
     def _status(self, target: Target, jobs: list[Job]) -> Status:
         states = {job.state for job in jobs}
         info = target.get(TestInfo) if self._options.test else None
-        if State.FAILED in states:
-            error = next(job.error for job in jobs if job.state is State.FAILED)
-            cannot = info is not None and isinstance(error, EnvironmentFailure)
+        failed = [job for job in jobs if job.state is State.FAILED]
+        if any(job.action.id.label == target.label for job in failed):
+            cannot = info is not None and isinstance(failed[0].error, EnvironmentFailure)
             return Status.UNAVAILABLE if cannot else Status.FAILED
-        if State.SKIPPED in states:
+        if failed or State.SKIPPED in states:
             return Status.SKIPPED
         if info is not None:
             verdict = self._jobs[info.action].result
@@ -260,8 +273,8 @@ class Build:
             found = log[-LOG_SHOWN:] or f"exit code {verdict.exit_code}"
             self._blame([target.declaration.problem(found)])
             return Status.FAILED
-        ran = any(id.label == target.label for id in self._ran)
-        return Status.BUILT if ran else Status.CACHED
+        its = self._wanted[target.label] | target.actions.keys()
+        return Status.CACHED if self._ran.isdisjoint(its) else Status.BUILT
 
     def _entries(self, target: Target) -> dict[str, Entry]:
         files = target.get(Files)
@@ -277,12 +290,13 @@ class Build:
         return entries
 
     def _report(self, target: TargetEnded) -> None:
-        if target not in self.report.targets:
-            self.report.targets.append(target)
+        if self._told.get(target.label) != target:
+            self._told[target.label] = target
             self._session.listener(target)
 
     def _blame(self, problems: Iterable[Problem]) -> None:
-        self.report.problems.extend(p for p in problems if p not in self.report.problems)
+        self._problems |= dict.fromkeys(problems)
+        self.report.problems = list(self._problems)
 
     def _count(self, needed: set[ActionId]) -> None:
         cached = {id for id in needed if self._jobs[id].state is State.CACHED}
@@ -320,7 +334,7 @@ class Build:
 
 def remember(session: Session, folder: Path, request: Sequence[str], report: Report) -> None:
     """Keeps a successful build, so that the same request can be answered from `stat` alone."""
-    if report.exit_code is not ExitCode.OK:
+    if report.exit_code is not ExitCode.OK or session.sources.looked_again:
         return
     placed: dict[str, list[int]] = {}
     for target in report.targets:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tritonbuild.errors import Interrupted
+
 
 class Cancellation:
     """Set once, by the first signal; everything that takes long looks at it."""
@@ -17,6 +19,11 @@ class Cancellation:
 
     def __bool__(self) -> bool:
         return self._event.is_set()
+
+    def check(self) -> None:
+        """Raises Interrupted once it is set."""
+        if self:
+            raise Interrupted()
 
     def set(self) -> None:
         self._event.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -29,18 +30,20 @@ class Digest(NamedTuple):
         return cls(hashlib.sha256(content).hexdigest(), len(content))
 
     @classmethod
-    def of_stream(cls, stream: BinaryIO) -> Digest:
-        """Reads the stream to its end, a mebibyte at a time."""
+    def of_stream(cls, stream: BinaryIO, check: Callable[[], None] = lambda: None) -> Digest:
+        """Reads the stream to its end, a mebibyte at a time; `check` is called before each."""
         sha, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
+        check()
         while count := stream.readinto(buffer):  # type: ignore[attr-defined]  # raw and buffered files have it
             sha.update(buffer[:count])
             size += count
+            check()
         return cls(sha.hexdigest(), size)
 
     @classmethod
-    def of_file(cls, path: Path | str) -> Digest:
+    def of_file(cls, path: Path | str, check: Callable[[], None] = lambda: None) -> Digest:
         with open(path, "rb", buffering=0) as stream:
-            return cls.of_stream(stream)
+            return cls.of_stream(stream, check)
 
 
 EMPTY = Digest.of_bytes(b"")

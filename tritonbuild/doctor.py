@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(root: Path) -> list[Finding]:
-    """Looks at this machine for a workspace."""
+    """Looks at this machine for a workspace, or for one that is to be made in a folder."""
     checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
         _python,
         _glibc,
@@ -81,7 +81,7 @@ def _cache(root: Path) -> Iterator[Finding]:
 
 def _links(root: Path) -> Iterator[Finding]:
     cache = cache_root()
-    if not cache.is_dir():
+    if not os.access(cache, os.W_OK):  # told already
         return
     same = os.stat(cache).st_dev == os.stat(root).st_dev
     with tempfile.TemporaryDirectory(dir=cache) as folder:

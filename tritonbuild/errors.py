@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class ExitCode(IntEnum):
@@ -102,6 +102,31 @@ class ActionError(TritonbuildError):
     exit_code = ExitCode.BUILD_FAILED
 
 
+class Unsettled(ActionError):
+    """What the build stood on gave way: to begin anew may mend it."""
+
+    attempts: ClassVar[int] = 2
+    """How often a build may begin, the first time counted."""
+
+
+class Moved(Unsettled):
+    """Files of the workspace changed while they were used."""
+
+    def __init__(self, paths: Sequence[str]):
+        self.paths = tuple(paths)
+        super().__init__(
+            *(
+                Problem(
+                    f"{path} changed while it was used, twice",
+                    "inputs that stand still during a build",
+                    "build again when nothing writes to it any more",
+                    file=path,
+                )
+                for path in paths
+            )
+        )
+
+
 class EnvironmentFailure(TritonbuildError):
     """This machine lacks something that the build needs."""
 
@@ -148,7 +173,7 @@ def of_code(error: Exception, file: str) -> Problem:
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     line = frames[-1].lineno if frames else None
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename == file:
         line = error.lineno
     return Problem(f"{type(error).__name__}: {error}", file=file, line=line)
 

@@ -9,7 +9,8 @@ import networkx as nx
 
 from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
 from tritonbuild.label import Label, Pattern
-from tritonbuild.manifest import Declaration, Manifests, Package
+from tritonbuild.manifest import WORKSPACE, Declaration, Manifests, Package
+from tritonbuild.manifest_errors import KeyPath
 from tritonbuild.rule import ByName, Dep, SourceRef
 
 Reference = Dep[Any] | SourceRef
@@ -42,21 +43,9 @@ class Graph:
                 if key[0] in declaration.rule.needed_to_run and label != to_run:
                     continue
                 try:
-                    resolved[ref] = list(self._resolve(declaration, ref))
-                except TritonbuildError as error:
-                    package = declaration.package
-                    problems.extend(
-                        problem
-                        if problem.file
-                        else package.problem(
-                            problem.found,
-                            (*declaration.key, *key),
-                            label=str(label),
-                            expected=problem.expected,
-                            remedy=problem.remedy,
-                        )
-                        for problem in error.problems
-                    )
+                    resolved[ref] = self.means(declaration, ref)
+                except UsageError as error:
+                    problems.extend(error.problems)
                     continue
                 self.targets.add_edges_from((label, other) for other in resolved[ref])
                 queue.extend(resolved[ref])
@@ -64,6 +53,28 @@ class Graph:
         if problems:
             raise UsageError(*sorted(set(problems), key=str))
         self._refuse_cycles()
+
+    def means(self, declaration: Declaration, ref: Reference) -> list[Label]:
+        """The labels of a reference. Raises UsageError, placed where the reference stands."""
+        try:
+            return list(self._resolve(declaration, ref))
+        except TritonbuildError as error:
+            key = declaration.references[ref]
+            raise UsageError(
+                *(p if p.file else self._placed(declaration, key, p) for p in error.problems)
+            ) from None
+
+    def _placed(self, declaration: Declaration, key: KeyPath, problem: Problem) -> Problem:
+        """A problem with a reference, where it is written: a default stands in `[workspace]`."""
+        rest = {"expected": problem.expected, "remedy": problem.remedy}
+        if key[0] in declaration.defaults:
+            root = self.manifests.package(declaration.package.root)
+            assert root is not None, "its defaults were read from it"
+            return root.problem(problem.found, (WORKSPACE, *key), **rest)
+        package = declaration.package
+        return package.problem(
+            problem.found, (*declaration.key, *key), label=str(declaration.label), **rest
+        )
 
     def declaration(self, label: Label) -> Declaration:
         """Raises UsageError when there is no such target."""
@@ -152,14 +163,14 @@ class Graph:
         candidates: set[str] = set()
         for path in dict.fromkeys((package.path, package.root)):
             there = self.manifests.package(path)
-            names = {
-                name: found
-                for name, found in (there.declarations.items() if there else ())
-                if _provides(found, ref.wants)
-            }
-            if ref.text in names:
-                return names[ref.text].label
-            candidates.update(names)
+            declarations = there.declarations if there else {}
+            found = declarations.get(ref.text)
+            if found is not None and _provides(found, ref.wants):
+                return found.label
+        for path in (package.path, package.root):
+            there = self.manifests.package(path)
+            declarations = there.declarations if there else {}
+            candidates |= {n for n, d in declarations.items() if _provides(d, ref.wants)}
         tables = " or ".join(f"[{table}.{ref.text}]" for table in self._tables(ref.wants))
         raise UsageError(
             Problem(

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from junitparser import Error, JUnitXml, Skipped, TestCase, TestSuite
 
-from tritonbuild.errors import Problem
+from tritonbuild.errors import Problem, UsageError
 from tritonbuild.events import Status, TargetEnded
 
 NAME = "junit.xml"
 """What a verification calls its own report."""
+
+
+def prepare(path: Path) -> None:
+    """Makes the folder of a report. Raises UsageError when no report can be written there, before
+    a long run shows it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, f"{error.filename}: {error.strerror}") from None
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise _unwritable(path, "is a folder" if path.is_dir() else "permission denied")
+
+
+def _unwritable(path: Path, reason: str) -> UsageError:
+    problem = Problem(f"--junit {path} cannot be written: {reason}", "a file that can be written")
+    return UsageError(problem)
 
 
 def write_report(

@@ -6,6 +6,7 @@ refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,11 @@ class Lock:
         if version != VERSION:
             raise _wrong(f"version {version!r}", f"version {VERSION}", "use a newer tritonbuild")
         try:
-            return cls(dict(map(_parse, document.get("resolution", []))))
+            return cls(dict(map(_parse, _list(document.get("resolution", [])))))
         except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(f"an entry is not complete: {error!r}") from None
+            lacks = isinstance(error, KeyError)
+            found = f"an entry has no {error}" if lacks else f"an entry is damaged: {error}"
+            raise _wrong(found) from None
 
     def write(self, root: Path) -> None:
         import tomli_w
@@ -96,14 +99,34 @@ class Lock:
 
 
 def _parse(entry: Mapping[str, Any]) -> tuple[Request, tuple[LockedFile, ...]]:
-    request = Request(
-        entry["kind"], tuple(entry["request"]), entry.get("python", ""), entry.get("platform", "")
-    )
-    files = (
-        LockedFile(file["name"], file["url"], file["sha256"], int(file["size"]))
-        for file in entry["files"]
-    )
-    return request, tuple(files)
+    """Raises KeyError, TypeError or ValueError."""
+    wanted = tuple(_text(requirement) for requirement in _list(entry["request"]))
+    target = (_text(entry.get(key, "")) for key in ("python", "platform"))
+    request = Request(_text(entry["kind"]), wanted, *target)
+    return request, tuple(map(_parse_file, _list(entry["files"])))
+
+
+def _parse_file(file: Mapping[str, Any]) -> LockedFile:
+    name, sha256, size = _text(file["name"]), _text(file["sha256"]), file["size"]
+    if name in ("", ".", "..") or "/" in name or not name.isprintable():
+        raise ValueError(f"{name!r} is not the name of a file")
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError(f"{sha256!r} is not a sha256")
+    if type(size) is not int or size < 0:
+        raise ValueError(f"{size!r} is not a size in bytes")
+    return LockedFile(name, _text(file["url"]), sha256, size)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a string")
+    return value
 
 
 def _format(request: Request, files: tuple[LockedFile, ...]) -> dict[str, Any]:

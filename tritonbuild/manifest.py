@@ -43,6 +43,8 @@ class Declaration:
     rule: Rule
     attributes: Attributes
     package: Package
+    defaults: frozenset[str] = frozenset()
+    """Attributes that `[workspace]` says for it."""
 
     @property
     def key(self) -> KeyPath:
@@ -178,9 +180,10 @@ class Manifests:
         if not isinstance(raw, dict):
             wrong = f"{'.'.join(key)} is {type_name(raw)}"
             raise UsageError(package.problem(wrong, key, label=str(label), expected="a table"))
-        for field, info in rule.Attributes.model_fields.items():
-            if _is_default(info) and field in defaults:
-                raw.setdefault(field, defaults[field])
+        fields = rule.Attributes.model_fields
+        taken = {name for name in defaults if name in fields and _is_default(fields[name])}
+        taken -= raw.keys()
+        raw |= {name: defaults[name] for name in taken}
         try:
             attributes = rule.Attributes.model_validate(raw)
         except ValidationError as error:
@@ -191,7 +194,7 @@ class Manifests:
                 for where, found, expected, remedy in explain(error, raw, rule.Attributes)
             ]
             raise UsageError(*problems) from None
-        return Declaration(label, rule, attributes, package)
+        return Declaration(label, rule, attributes, package, frozenset(taken))
 
     def _root_of(self, path: str, content: bytes) -> str:
         """The nearest package at or above one that begins a workspace."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import IO, Any, Protocol
 
 from tritonbuild.atomic import make_folders, remove_tree
 from tritonbuild.cache import Blobs
@@ -22,6 +23,8 @@ from tritonbuild.workspace import OUTPUTS, placed_look, stands
 
 KIND = "placed"
 LOCK = ".lock"
+UNFINISHED = ".tmp-"
+"""How the names of folders begin that hold what is not yet in its place."""
 TREE_MEDIA_TYPE = "application/vnd.build.bazel.remote.execution.v2.tree"
 FILE_MEDIA_TYPE = "application/octet-stream"
 
@@ -38,21 +41,42 @@ def folder_for(label: Label) -> str:
 
 @contextmanager
 def locked(root: Path, *, wait: bool) -> Iterator[None]:
-    """Holds the output tree of a workspace. Raises OutputsLocked."""
+    """Holds the output tree of a workspace; leaves none behind that nothing was put into. Raises
+    OutputsLocked."""
     folder = root / OUTPUTS
-    try:
-        folder.mkdir(exist_ok=True)
-        lock = (folder / LOCK).open("a")
-    except OSError as error:
-        raise EnvironmentFailure(
-            Problem(
-                f"{OUTPUTS} cannot be written: {error.strerror}", "a folder that can be written"
-            )
-        ) from None
-    with lock:
+    with _lock(folder, wait=wait):
+        for leftover in folder.glob(f"{UNFINISHED}*"):  # of a build that was killed
+            with suppress(OSError):
+                remove_tree(leftover)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if os.listdir(folder) == [LOCK]:
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
+
+
+def _lock(folder: Path, *, wait: bool) -> IO[str]:
+    """Its lock, held until it is closed."""
+    while True:
+        try:
+            make_folders(folder)
+            lock = (folder / LOCK).open("a")
+        except OSError as error:
+            raise EnvironmentFailure(
+                Problem(
+                    f"{OUTPUTS} cannot be written: {error.strerror}", "a folder that can be written"
+                )
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / LOCK)):
+                    return lock
+            lock.close()  # whoever held it has removed it
         except BlockingIOError:
+            lock.close()
             raise OutputsLocked(
                 Problem(
                     f"another build holds {OUTPUTS}",
@@ -60,7 +84,6 @@ def locked(root: Path, *, wait: bool) -> Iterator[None]:
                     "wait for it, or leave --no-wait out",
                 )
             ) from None
-        yield
 
 
 def clear(root: Path) -> None:
@@ -89,7 +112,9 @@ class Outputs:
             raise ActionError(Problem(f"{error} in its outputs", "one thing a path")) from None
         if not self._stands(folder, wanted):
             try:
-                self._sync(wanted, self._root / folder)
+                make_folders(self._root / OUTPUTS)
+                with TemporaryDirectory(dir=self._root / OUTPUTS, prefix=UNFINISHED) as unfinished:
+                    self._sync(wanted, self._root / folder, Path(unfinished, "entry"))
             except OSError as error:
                 raise of_os_error(error, f"{folder} cannot be written") from None
             self._records.keep(
@@ -114,7 +139,7 @@ class Outputs:
         paths = [folder, *(f"{folder}/{path}" for path in _all_paths(wanted))]
         return {path: placed_look(self._root / path) for path in paths}
 
-    def _sync(self, wanted: Folder, path: Path) -> None:
+    def _sync(self, wanted: Folder, path: Path, temporary: Path) -> None:
         """Folders are kept, files are replaced at once, the rest goes."""
         if path.is_symlink() or not path.is_dir():
             remove_tree(path)
@@ -125,10 +150,8 @@ class Outputs:
         for name, entry in wanted.entries.items():
             target = path / name
             if isinstance(entry, Folder):
-                self._sync(entry, target)
+                self._sync(entry, target, temporary)
                 continue
-            temporary = path / f".{name}.tmp"
-            remove_tree(temporary)
             large = isinstance(entry, File) and entry.digest.size >= CHUNK
             try:
                 materialise(entry, temporary, self._blobs, link if large else copy)

@@ -4,8 +4,8 @@ triton.lock does not hold yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from tritonbuild.action import Action, ActionId, Output
 from tritonbuild.analysis import Target, Unlocked, analyze
@@ -13,7 +13,8 @@ from tritonbuild.errors import Problem, TritonbuildError, UsageError
 from tritonbuild.graph import Graph
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
-from tritonbuild.rule import Files, TestInfo
+from tritonbuild.manifest import Declaration
+from tritonbuild.rule import Files, RunInfo, TestInfo
 from tritonbuild.tools import Tool
 
 
@@ -21,6 +22,8 @@ from tritonbuild.tools import Tool
 class Plan:
     targets: dict[Label, Target]
     """Every analysed target, dependencies first."""
+    unresolved: list[Request] = field(default_factory=list)
+    """What has to be resolved before more can be known; targets that need it stand here empty."""
 
     @property
     def actions(self) -> dict[ActionId, Action]:
@@ -34,13 +37,15 @@ class Plan:
 
     def wanted(self, target: Target, *, test: bool) -> set[ActionId]:
         """The actions whose outputs people want of a target: for a verification its verdict, or
-        without `test` only what the verdict needs."""
+        without `test` only what the verdict needs; for a target to run also what its tool needs."""
         info = target.get(TestInfo)
         if info is not None:
             return {info.action} if test else target.actions[info.action].dependencies
         files = target.get(Files)
         entries = files.entries.values() if files else ()
-        return {artifact.action for artifact in entries if isinstance(artifact, Output)}
+        made = {artifact.action for artifact in entries if isinstance(artifact, Output)}
+        runs = target.get(RunInfo)
+        return made | runs.action.dependencies if runs else made
 
 
 Resolve = Callable[[Request], Iterable[LockedFile]]
@@ -50,12 +55,13 @@ def make_plan(
     graph: Graph,
     labels: Iterable[Label],
     lock: Lock,
-    resolve: Resolve,
+    resolve: Resolve | None,
     *,
     locked: bool = False,
     to_run: Label | None = None,
 ) -> tuple[Plan, Lock]:
-    """Analyses targets. Returns the plan and the lock, with what had to be resolved.
+    """Analyses targets. Returns the plan and the lock, with what had to be resolved; without
+    `resolve` nothing is, and the plan tells what would be.
 
     `to_run` is the target that `tritonbuild run` starts.
     Raises every AnalysisError at once; UsageError (exit 2) when `locked` and triton.lock lacks
@@ -101,6 +107,11 @@ def make_plan(
                     for request, unlocked in missing.items()
                 )
             )
+        if resolve is None:
+            known = {
+                label: targets.get(label) or Target(graph.declarations[label]) for label in order
+            }
+            return Plan(known, sorted(missing)), lock
         lock = lock.with_entries(
             {request: _resolve(unlocked, resolve) for request, unlocked in missing.items()}
         )
@@ -110,16 +121,11 @@ def _resolve(unlocked: Unlocked, resolve: Resolve) -> list[LockedFile]:
     try:
         return list(resolve(unlocked.request))
     except TritonbuildError as error:
-        declaration = unlocked.declaration
-        place = declaration.problem("")
-        raise type(error)(
-            *(
-                problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
-                for problem in error.problems
-            )
-        ) from None
+        raise type(error)(*placed(error.problems, unlocked.declaration)) from None
 
 
-def no_network(request: Request) -> Iterable[LockedFile]:
-    """A resolver for builds that must not look outside."""
-    raise UsageError(Problem(f"triton.lock has no entry for {request}", remedy="tritonbuild lock"))
+def placed(problems: Iterable[Problem], declaration: Declaration) -> Iterator[Problem]:
+    """Problems that came up below a target, told at it where they name no place themselves."""
+    place = declaration.problem("")
+    for problem in problems:
+        yield problem.at(label=place.label, file=place.file, line=place.line, key=place.key)

@@ -15,6 +15,7 @@ from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure, Problem, UsageError, of_code
 from tritonbuild.rule import Resolver, Rule
 from tritonbuild.tools import Tool
+from tritonbuild.tools.tool import REVISION
 from tritonbuild.workspace import Workspace
 
 ENTRY_POINT = "tritonbuild.rules"
@@ -30,7 +31,7 @@ class Registry:
 
     def with_module(self, module: ModuleType, file: str = "") -> Registry:
         """Adds all rules, tools and resolvers that are attributes of a module. Raises UsageError
-        when a table or a tool has an owner already."""
+        when a table, a tool or a kind of lock request has an owner already."""
         rules, tools, resolvers = dict(self.rules), dict(self.tools), dict(self.resolvers)
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Rule) and hasattr(value, "table"):
@@ -39,8 +40,10 @@ class Registry:
                     raise _taken("table", value.table, file or module.__name__)
             elif isinstance(value, Tool) and tools.setdefault(value.name, value) is not value:
                 raise _taken("tool", value.name, file or module.__name__)
-            elif isinstance(value, Resolver):
-                resolvers[value.kind] = value
+            elif (
+                isinstance(value, Resolver) and resolvers.setdefault(value.kind, value) is not value
+            ):
+                raise _taken("resolver", value.kind, file or module.__name__)
         return Registry(rules, tools, resolvers)
 
     def with_files(self, workspace: Workspace, paths: Iterable[str]) -> Registry:
@@ -80,6 +83,7 @@ def _load(workspace: Workspace, path: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    setattr(module, REVISION, Digest.of_bytes(content).hash[:12])
     sys.modules[name] = module
     try:
         code = compile(content, path, "exec", dont_inherit=True)
@@ -91,10 +95,6 @@ def _load(workspace: Workspace, path: str) -> ModuleType:
         told = of_code(error, path)
         expected = "Python that defines rules with tritonbuild.rule"
         raise UsageError(replace(told, expected=expected)) from error
-    digest = Digest.of_bytes(content).hash[:12]
-    for key, value in list(vars(module).items()):
-        if isinstance(value, Tool) and value.function.__module__ == name:
-            setattr(module, key, value.revised(digest))
     return module
 
 

@@ -230,7 +230,6 @@ class Context(Protocol[P_co]):
         inputs: Mapping[str, Artifact] | None = None,
         outputs: Iterable[str],
         needs: Needs = ...,
-        timeout: float | None = None,
         is_test: bool = False,
     ) -> dict[str, Output]:
         """Declares an action that calls a tool; its outputs by path. `name` tells it from the

@@ -99,7 +99,8 @@ class Scheduler:
         Raises Interrupted."""
         self._done = done
         needed = self._needed(wanted)
-        pool = ThreadPoolExecutor(self._slots, "action")
+        # Threads for actions that take a part of a slot; `_fitting` bounds what runs at once.
+        pool = ThreadPoolExecutor(4 * self._slots, "action")
         try:
             with self._cancellation.shield():
                 self._drain(needed, pool)
@@ -165,38 +166,18 @@ class Scheduler:
         return chosen
 
     def _execute(self, job: Job) -> Execution:
-        """Looks up or runs; once more when an input changed meanwhile."""
-        for _ in range(2):
-            try:
-                entries, encoded = self._encode(job)
-                facts = facts_of(job.action, job.table, entries)
-                name = str(job.action.id)
-                reasons = self._diary.reasons(name, encoded.key, facts)
-                self._listener(ActionStarted(name))
-                execution = self._executor.execute(Work(job.action, encoded, job.tool))
-            except TritonbuildError:
-                changed = self._changed(job)
-                if not changed:
-                    raise
-                continue
-            changed = self._changed(job)
-            if not changed:
-                self._diary.keep(
-                    name, encoded.key, facts, executed=not execution.cached, reasons=reasons
-                )
-                status = Status.CACHED if execution.cached else Status.BUILT
-                self._listener(
-                    ActionEnded(name, status, () if execution.cached else tuple(reasons))
-                )
-                return execution
-        raise ActionError(
-            Problem(
-                f"{changed[0]} changed while it was used, twice",
-                "inputs that stand still during a build",
-                "build again when nothing writes to it any more",
-                file=changed[0],
-            )
-        )
+        """Looks up or runs."""
+        entries, encoded = self._encode(job)
+        facts = facts_of(job.action, job.table, entries)
+        name = str(job.action.id)
+        reasons = self._diary.reasons(name, encoded.key, facts)
+        self._listener(ActionStarted(name))
+        execution = self._executor.execute(Work(job.action, encoded, job.tool))
+        executed = not execution.cached
+        self._diary.keep(name, encoded.key, facts, executed=executed, reasons=reasons)
+        status = Status.BUILT if executed else Status.CACHED
+        self._listener(ActionEnded(name, status, tuple(reasons) if executed else ()))
+        return execution
 
     def _encode(self, job: Job) -> tuple[dict[str, Entry], Encoded]:
         entries: dict[str, Entry] = {}
@@ -212,10 +193,6 @@ class Scheduler:
             return entries, encode(job.action, entries)
         except Conflict as error:
             raise ActionError(Problem(f"{error} in its inputs", "one content a path")) from None
-
-    def _changed(self, job: Job) -> list[str]:
-        """Inputs from the workspace that are not any more what they were."""
-        return [path for path in job.action.sources if not self._sources.unchanged(path)]
 
     def _finish(self, job: Job, future: Future[Execution]) -> list[Job]:
         """Records the end of a job; the jobs that became ready by it."""

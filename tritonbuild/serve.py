@@ -4,48 +4,56 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tritonbuild.action import Output, Source, ToolCall, encode
-from tritonbuild.errors import Problem, UsageError, did_you_mean
+from tritonbuild import outputs
+from tritonbuild.action import ToolCall
+from tritonbuild.build import Build, Options, Report
+from tritonbuild.errors import ActionError, Interrupted, Problem, UsageError, did_you_mean
 from tritonbuild.executors import Work
 from tritonbuild.label import Label
-from tritonbuild.merkle import Entry
+from tritonbuild.plan import placed
 from tritonbuild.rule import RunInfo
-from tritonbuild.scheduler import DONE, find_output
-from tritonbuild.session import Session, jobs_of
+from tritonbuild.scheduler import Job
+from tritonbuild.session import Session
 
 
 def serve(
     session: Session, label: Label, settings: Mapping[str, str], *, locked: bool = False
-) -> int:
-    """Builds what a target needs and runs its tool until the build is cancelled; the tool's exit
-    code. `settings` replace parameters of the tool by name."""
-    plan = session.plan([label], locked=locked, to_run=label)
-    target = plan.targets[label]
-    info = target.get(RunInfo)
-    assert info is not None, "analysed to run"
-    call = info.action.step
-    assert isinstance(call, ToolCall), "rules declare it with Context.interactive"
-    action = replace(info.action, step=replace(call, parameters=_set(call, settings)))
-    jobs = jobs_of(plan)
+) -> Report:
+    """Builds a target with what its tool needs, then runs the tool until it is interrupted, which
+    is no error then. `settings` replace parameters of the tool by name. Raises ActionError when
+    the tool ends by itself with another exit code than 0."""
+    begun = time.monotonic()
     with session.cache.in_use():
-        session.scheduler(jobs).run(action.dependencies, lambda job: None)
-        errors = [job.error for job in jobs.values() if job.error is not None]
-        if errors:
-            raise errors[0]
-        entries: dict[str, Entry] = {}
-        for path, artifact in action.inputs.items():
-            match artifact:
-                case Output(id, output):
-                    assert jobs[id].state in DONE
-                    entries[path] = find_output(jobs[id], output)
-                case Source(source):
-                    entries[path] = session.sources.entry(source)
-        work = Work(action, encode(action, entries), target.tools[action.id])
-        with session.cancellation.shield():
-            return session.tools.run(work, sys.stderr).exit_code
+        with outputs.locked(session.root, wait=True):
+            plan = session.plan([label], locked=locked, to_run=label)
+            target = plan.targets[label]
+            info = target.get(RunInfo)
+            assert info is not None, "analysed to run"
+            call = info.action.step
+            assert isinstance(call, ToolCall), "rules declare it with Context.interactive"
+            action = replace(info.action, step=replace(call, parameters=_set(call, settings)))
+            build = Build(session, plan, [label], Options(locked=locked))
+            build.run()
+        build.report.metrics.wall_s = round(time.monotonic() - begun, 3)
+        if build.report.exit_code:
+            return build.report
+        job = Job(action, target.tools[action.id], str(label))
+        _, encoded = session.scheduler(build._jobs)._encode(job)
+        try:
+            with session.cancellation.shield():
+                work = Work(action, encoded, job.tool)
+                exit_code = session.tools.run(work, sys.stderr).exit_code
+            if exit_code:
+                raise ActionError(f"{call.name} ended with exit code {exit_code}")
+        except Interrupted:
+            pass  # Ctrl-C is how it ends
+        except ActionError as error:
+            raise ActionError(*placed(error.problems, target.declaration)) from None
+    return build.report
 
 
 def _set(call: ToolCall, settings: Mapping[str, str]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,13 +14,14 @@ from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.state import State
 from tritonbuild.cache.trees import Trees
 from tritonbuild.cancel import Cancellation
-from tritonbuild.errors import Problem, UsageError, did_you_mean
+from tritonbuild.errors import AnalysisError, Problem, UsageError, did_you_mean
 from tritonbuild.events import Listener, Note
 from tritonbuild.executors import Executor
 from tritonbuild.executors.cached import Cached
 from tritonbuild.executors.inprocess import InProcess
 from tritonbuild.executors.local import Local
 from tritonbuild.executors.sandboxed import Sandboxed
+from tritonbuild.executors.steady import Steady
 from tritonbuild.explain import Diary
 from tritonbuild.graph import Graph
 from tritonbuild.label import Label, Pattern
@@ -29,6 +31,7 @@ from tritonbuild.manifest import Manifests
 from tritonbuild.places import cache_root, state_folder
 from tritonbuild.plan import Plan, make_plan
 from tritonbuild.registry import installed
+from tritonbuild.rule import Rule
 from tritonbuild.scheduler import Job, Scheduler
 from tritonbuild.sources import Sources
 from tritonbuild.workspace import Workspace
@@ -37,15 +40,24 @@ from tritonbuild.workspace import Workspace
 class Session:
     """Everything that verbs share. Close it."""
 
-    def __init__(self, root: Path, listener: Listener, cancellation: Cancellation):
+    def __init__(
+        self,
+        root: Path,
+        listener: Listener,
+        cancellation: Cancellation,
+        *,
+        dry_run: bool = False,
+    ):
+        """In a dry run nothing is resolved."""
         self.root = root
+        self.dry_run = dry_run
         self.listener = listener
         self.cancellation = cancellation
         self.workspace = Workspace(root)
         self.cache = DiskCache(cache_root(), lambda text: listener(Note(text)))
         self.state_folder = state_folder(self.cache.root, root)
         self.state = State(self.state_folder)
-        self.sources = Sources(self.workspace, self.state)
+        self.sources = Sources(self.workspace, self.state, cancellation.check)
         self.blobs = FirstOf(self.cache, self.sources)
         self.diary = Diary(self.state)
 
@@ -82,28 +94,38 @@ class Session:
         """Analyses targets; triton.lock is written when something had to be resolved."""
         self.workspace.look(LOCK_FILE)
         before = Lock.read(self.root)
-        plan, lock = make_plan(
-            self.graph, labels, before, self._resolve, locked=locked, to_run=to_run
-        )
+        resolve = None if self.dry_run else self._resolve
+        plan, lock = make_plan(self.graph, labels, before, resolve, locked=locked, to_run=to_run)
+        for request in plan.unresolved:
+            note = f"would resolve {request}; what that leads to is not known yet"
+            self.listener(Note(note))
         if lock is not before:
             Lock.read(self.root).with_entries(lock.entries).write(self.root)
             self.workspace.look(LOCK_FILE)
             self.listener(Note(f"{LOCK_FILE} has new entries; commit it"))
         return plan
 
-    def lock(self, patterns: Iterable[Pattern], *, keep: bool) -> int:
-        """Resolves anew what targets need (with `keep`, only what triton.lock lacks) and writes
-        triton.lock; the number of its entries."""
-        labels = [declaration.label for declaration in self.graph.expand(patterns)]
-        before = Lock.read(self.root) if keep else Lock()
-        _, lock = make_plan(self.graph, labels, before, self._resolve)
+    def lock(self, patterns: Iterable[Pattern], *, keep: bool, others: bool) -> int:
+        """Resolves anew what targets need to be built and run (with `keep`, only what triton.lock
+        lacks) and writes triton.lock; the number of its entries. `others`: entries that these
+        targets do not need stay."""
+        declarations = self.graph.expand(patterns)
+        before = Lock.read(self.root)
+        lock = before if keep else Lock()
+        _, lock = make_plan(self.graph, (d.label for d in declarations), lock, self._resolve)
+        for label in [d.label for d in declarations if type(d.rule).run is not Rule.run]:
+            with suppress(AnalysisError):  # it builds, but cannot be run here: nothing to resolve
+                _, lock = make_plan(
+                    Graph(self.manifests), [label], lock, self._resolve, to_run=label
+                )
+        if others:
+            lock = before.with_entries(lock.entries)
         lock.write(self.root)
         return len(lock.entries)
 
     def executor(self, *, reuse_tests: bool = True) -> Executor:
-        local = Local(self.tools, Sandboxed(*self._parts))
-        parts = (self.cache, self.cache, self.blobs, self.sources.unchanged)
-        return Cached(local, *parts, reuse_tests=reuse_tests)
+        local = Steady(Local(self.tools, Sandboxed(*self._parts)), self.sources)
+        return Cached(local, self.cache, self.cache, self.blobs, reuse_tests=reuse_tests)
 
     def scheduler(
         self,

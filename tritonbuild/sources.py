@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from tritonbuild.digest import Digest
-from tritonbuild.errors import ActionError, Problem
+from tritonbuild.errors import ActionError, AnalysisError, Moved, Problem, UsageError
 from tritonbuild.merkle import Entry, File, Folder, folder_of
 from tritonbuild.workspace import Ignored, Signature, Workspace, always_ignored
 
@@ -28,9 +29,14 @@ class Sources:
     """The workspace's files and folders as merkle entries; and, for content that no cache holds,
     the file in the workspace that has it."""
 
-    def __init__(self, workspace: Workspace, memory: Digests):
+    def __init__(
+        self, workspace: Workspace, memory: Digests, check: Callable[[], None] = lambda: None
+    ):
+        """`check` is called now and then while a file is read; what it raises ends that."""
         self._workspace = workspace
         self._memory = memory
+        self._check = check
+        self.looked_again = False
         self._known: dict[str, tuple[Signature, File]] = {}
         self._contents: dict[str, list[str]] = {}
         """Folder → every file and folder in it that made its entry."""
@@ -40,16 +46,19 @@ class Sources:
         self.bytes_hashed = 0
 
     def entry(self, path: str) -> Entry:
-        """A file, or a folder without what is ignored. Raises ActionError."""
-        signature = self._workspace.look(path)
-        if signature is None:
-            raise ActionError(Problem(f"{path} does not exist any more", file=path))
-        if not signature.is_folder:
-            return self._file(path)
-        named_though_ignored = self._workspace.ignored(path, True)
-        return self._folder(
-            path, always_ignored if named_though_ignored else self._workspace.ignored
-        )
+        """A file, or a folder without what is ignored, as it was when the build first looked.
+        Raises Moved when it is not that any more, AnalysisError for a link that leads out,
+        ActionError for what has no content."""
+        try:
+            signature = self._workspace.look(path)
+            if signature is None or not signature.is_folder:
+                return self._file(path)
+            named_though_ignored = self._workspace.ignored(path, True)
+            return self._folder(
+                path, always_ignored if named_though_ignored else self._workspace.ignored
+            )
+        except UsageError as error:
+            raise AnalysisError(*error.problems) from None
 
     def _folder(self, path: str, ignored: Ignored) -> Folder:
         paths = list(self._workspace.walk(path, ignored))
@@ -72,9 +81,21 @@ class Sources:
     def recheck(self, digest: Digest) -> None:
         """Nothing to do: whether a file has changed is looked at each time."""
 
-    def unchanged(self, path: str) -> bool:
-        """Whether a file or folder is still what `entry` said."""
-        return all(map(self._workspace.unchanged, self._contents.get(path, [path])))
+    def moved(self, paths: Iterable[str], root: Folder) -> list[str]:
+        """Which files and folders are not any more what `entry` said of `paths`, and which files
+        are not whose content an input root has."""
+        looked_at = {below for path in paths for below in self._contents.get(path, [path])}
+        for _, file in root.files() if self._holders else ():
+            if isinstance(file, File) and file.digest in self._holders:
+                looked_at.add(self._holders[file.digest])
+        return sorted(path for path in looked_at if not self._workspace.unchanged(path))
+
+    def look_again(self, paths: Iterable[str]) -> None:
+        """Takes files that have changed as they are now. No snapshot can be made of what a build
+        sees after that."""
+        self.looked_again = True
+        for path in paths:
+            self._workspace.seen.pop(path, None)
 
     def linked(self, digest: Digest) -> None:
         """A hard link to this content was made: that moved the file's ctime, nothing else."""
@@ -92,8 +113,12 @@ class Sources:
 
     def _file(self, path: str) -> File:
         signature = self._workspace.look(path)
+        if signature != self._workspace.seen[path]:
+            raise Moved([path])
         if signature is None:
-            raise ActionError(Problem(f"{path} does not exist any more", file=path))
+            link = self._workspace.absolute(path).is_symlink()
+            found = f"{path} {'is a link to nothing' if link else 'does not exist'}"
+            raise ActionError(Problem(found, "a file or folder", file=path))
         if not signature.is_file:
             found = f"{path} is neither a file nor a folder"
             raise ActionError(Problem(found, "content", "remove it, or ignore it", file=path))
@@ -115,7 +140,7 @@ class Sources:
         try:
             if signature.size < 1024:
                 self._refuse_pointer(path)
-            digest = Digest.of_file(self._workspace.absolute(path))
+            digest = Digest.of_file(self._workspace.absolute(path), self._check)
         except OSError as error:
             raise ActionError(
                 Problem(f"{path} cannot be read: {error.strerror}", "a readable file", file=path)

@@ -111,7 +111,14 @@ def find_root(start: Path) -> Path:
 def declares_workspace(content: bytes) -> bool:
     """Whether a manifest begins a workspace; broken TOML is judged by its lines."""
     lines = (line.partition(b"#")[0] for line in content.splitlines())
-    return any(b"".join(line.split()) == b"[workspace]" for line in lines)
+    if not any(b"".join(line.split()) == b"[workspace]" for line in lines):
+        return False
+    import tomli
+
+    try:
+        return "workspace" in tomli.loads(content.decode())  # and not in a string of many lines
+    except ValueError:
+        return True
 
 
 class Workspace:
@@ -120,7 +127,8 @@ class Workspace:
     def __init__(self, root: Path):
         self.root = root
         self.seen: dict[str, Signature | None] = {}
-        """Every path that was looked at → what it was; None where there was nothing."""
+        """Every path that was looked at → what it was the first time; None where there was
+        nothing. What is built is built of that."""
         self._inside: set[str] = {""}
         self._ignore_patterns: tuple[str, ...] = ()
 
@@ -137,11 +145,11 @@ class Workspace:
             signature = None
         except OSError as error:
             raise unreadable(path, error) from None
-        self.seen[path] = signature
+        self.seen.setdefault(path, signature)
         return signature
 
     def unchanged(self, path: str) -> bool:
-        """Whether a path is as it was when it was last looked at, if ever."""
+        """Whether a path is as it was when it was first looked at, if ever."""
         try:
             now = Signature.of(os.stat(os.path.join(self.root, path)))
         except OSError:

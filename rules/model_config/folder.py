@@ -28,7 +28,7 @@ MODEL = "model"
 """Where it puts the folder; the model's own name could be that of an input."""
 
 
-@tool("model", version=1, libraries=("protobuf",))
+@tool("model", version=1, libraries=("protobuf", "tritonclient"))
 def make_model(ctx: ToolContext) -> None:
     """Writes config.pbtxt and links the versions; reads none of their files."""
     name, backend = ctx.parameters["name"], ctx.parameters["backend"]

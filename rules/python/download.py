@@ -34,8 +34,18 @@ def check(sha256: str, size: int, got_sha256: str, got_size: int) -> None:
 
 
 def public(text: str) -> str:
-    """The text without the credentials of URLs in it."""
-    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
+    """The text with what may be secret in its URLs cut out: credentials, queries and fragments."""
+    # urllib3 may write a URL without its host.
+    return re.sub(r"(?<=://)[^/\s]\S*|(?<= url: )/\S*", lambda match: _public(match[0]), text)
+
+
+def _public(rest: str) -> str:
+    """Of what follows `://`, or of a path; signs of the sentence around may come after it."""
+    url = rest.rstrip("'\"()[]<>,.:;")
+    head, _, hidden = re.sub("[?#]", "\n", url, count=1).partition("\n")
+    # A password may hold anything: if an @ follows a ?, who can say where the host begins?
+    shown = "…" if "@" in hidden else head.rpartition("@")[2]
+    return shown + rest[len(url) :]
 
 
 def download(

@@ -22,7 +22,7 @@ from tritonbuild.rule import (
     tool,
 )
 
-from .fetch import fetch
+from .fetch import fetch, known
 from .interpreter import SITE, PythonInfo
 from .wheel import unpack_wheel
 
@@ -42,7 +42,7 @@ def environment(ctx: Context[Any], python: PythonInfo, requirements: Iterable[st
 
 def _unpacked(ctx: Context[Any], file: LockedFile) -> Output:
     inputs = {"wheel": fetch(ctx, file, "pypi")}
-    name = f"unpack {file.name}"
+    name = f"unpack {known(file)}"
     return ctx.tool(unpack_wheel, name=name, inputs=inputs, outputs=["site"])["site"]
 
 

@@ -30,19 +30,23 @@ def fetch(ctx: Context[Any], file: LockedFile, kind: Literal["pypi", "https"]) -
     Raises AnalysisError for a wheel that is not named as one."""
     if kind == "pypi":
         _check_name(ctx, file.name)
+    # Not a wheel's size: one entry of triton.lock may know it and another one not.
     parameters: dict[str, Any] = {"kind": kind, "name": file.name, "sha256": file.sha256}
     if kind == "https":
-        parameters["url"] = file.url
-    if file.size:
-        parameters["size"] = file.size
+        parameters |= {"url": file.url, "size": file.size}
     made = ctx.tool(
         fetch_file,
-        name=f"fetch {file.name}",
+        name=f"fetch {known(file)}",
         parameters=parameters,
         outputs=[file.name],
         needs=Needs(cpu=0.25),
     )
     return made[file.name]
+
+
+def known(file: LockedFile) -> str:
+    """Its name in actions: one that was made again has the old name and another digest."""
+    return f"{file.name} {file.sha256[:8]}"
 
 
 def _check_name(ctx: Context[Any], name: str) -> None:
@@ -63,7 +67,7 @@ def fetch_file(ctx: ToolContext) -> None:
     name, sha256 = ctx.parameters["name"], ctx.parameters["sha256"]
     size = ctx.parameters.get("size", 0)
     if ctx.parameters["kind"] == "pypi":
-        file = _wheel(ctx, name, sha256, size)
+        file = _wheel(ctx, name, sha256)
     else:
         file = ctx.scratch / name
         urls = addresses(ctx.parameters["url"])
@@ -76,7 +80,7 @@ def fetch_file(ctx: ToolContext) -> None:
     ctx.adopt(name, file)
 
 
-def _wheel(ctx: ToolContext, name: str, sha256: str, size: int) -> Path:
+def _wheel(ctx: ToolContext, name: str, sha256: str) -> Path:
     """A wheel by project, version and digest, from whichever index pip is configured to use."""
     from packaging.utils import parse_wheel_filename
 
@@ -104,7 +108,7 @@ def _wheel(ctx: ToolContext, name: str, sha256: str, size: int) -> Path:
     (file,) = files
     got = Digest.of_file(file)
     try:
-        check(sha256, size, got.hash, got.size)
+        check(sha256, 0, got.hash, got.size)
     except WrongFileError as wrong:
         raise ActionError(Problem(f"{name}, as pip brought it: {wrong}", remedy=_RELOCK)) from None
     return file

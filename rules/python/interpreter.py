@@ -7,12 +7,13 @@ import fnmatch
 import platform
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
+
+import tomli
 
 from tritonbuild.rule import (
     ActionError,
@@ -46,7 +47,7 @@ class PythonInfo:
 
 @cache
 def _pins() -> Mapping[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("pins.toml").read_text())
+    return tomli.loads(Path(__file__).with_name("pins.toml").read_text())
 
 
 FULL_VERSIONS = {_pins()["version"].rpartition(".")[0]: _pins()["version"]}

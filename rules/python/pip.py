@@ -12,13 +12,18 @@ from collections.abc import Sequence
 from .download import public
 
 _FOR_ANOTHER = """
-import json, runpy, sys
+import ctypes, json, os, runpy, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() != int(sys.argv.pop(1)):
+    sys.exit("the build has ended")
 from pip._vendor.packaging import markers
 environment = json.loads(sys.argv.pop(1))
 markers.default_environment = lambda: dict(environment)
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
-"""pip takes wheels for another Python (`--python-version`) but judges markers such as
+"""It ends when the thread that started it ends, even by kill -9.
+
+pip takes wheels for another Python (`--python-version`) but judges markers such as
 `python_version < "3.11"` by the Python that runs it: https://github.com/pypa/pip/issues/11664."""
 
 _UNREACHABLE = re.compile(
@@ -33,8 +38,8 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def command_for(environment: str, arguments: Sequence[str]) -> list[str]:
-    """pip as if it ran in a Python of that marker environment (JSON)."""
-    return [sys.executable, "-P", "-c", _FOR_ANOTHER, environment, *arguments]
+    """pip as if it ran in a Python of that marker environment (JSON), started by this process."""
+    return [sys.executable, "-P", "-c", _FOR_ANOTHER, str(os.getpid()), environment, *arguments]
 
 
 def variables() -> dict[str, str]:
@@ -48,6 +53,8 @@ def variables() -> dict[str, str]:
         "PIP_REQUIRE_VIRTUALENV": "0",
         "PIP_USER": "0",
     }
+    if os.environ.get("PIP_RETRIES") == "0":
+        fixed["PIP_RETRIES"] = "1"  # only when pip retries does it say that an index is unreachable
     return {**os.environ, **fixed}
 
 

@@ -101,6 +101,8 @@ def _markers(full_version: str, platform: str) -> dict[str, str]:
 
 def _locked(item: dict[str, Any], pypi: _Index) -> LockedFile:
     """One entry of pip's installation report."""
+    from packaging.utils import canonicalize_name
+
     download, metadata = item["download_info"], item["metadata"]
     sha256 = download["archive_info"]["hashes"]["sha256"]
     link = download["url"]
@@ -118,8 +120,8 @@ def _locked(item: dict[str, Any], pypi: _Index) -> LockedFile:
         place = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
     url = f"{_PYPI}/packages/{place[:2]}/{place[2:4]}/{place[4:]}/{quote(name)}"
     if not pypi.size(url):
-        project, version = metadata["name"], quote(metadata["version"])
-        url = f"pkg:pypi/{re.sub('[-_.]+', '-', project).lower()}@{version}?file_name={quote(name)}"
+        project, version = canonicalize_name(metadata["name"]), quote(metadata["version"])
+        url = f"pkg:pypi/{project}@{version}?file_name={quote(name)}"
     return LockedFile(name, url, sha256, file.stat().st_size)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,6 +94,15 @@ def eventually(condition: Callable[[], object], deadline: float = DEADLINE) -> b
             return False
         time.sleep(0.02)
     return True
+
+
+def free_ports() -> dict[str, int]:
+    """For a server that is started a moment later."""
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for each in (one, two, three):
+            each.bind(("127.0.0.1", 0))
+        numbers = [each.getsockname()[1] for each in (one, two, three)]
+    return dict(zip(("http", "grpc", "metrics"), numbers, strict=True))
 
 
 def waits_for_a_lock(pid: int) -> bool:

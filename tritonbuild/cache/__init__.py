@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from tritonbuild import reapi
 from tritonbuild.digest import EMPTY, Digest
@@ -76,13 +77,24 @@ class Result:
             for file in message.output_files
         }
         for folder in message.output_directories:
-            outputs[folder.path] = Folder.from_tree(store.read(from_message(folder.tree_digest)))
+            outputs[folder.path] = _folder(from_message(folder.tree_digest), store)
         return cls(
             outputs,
             message.exit_code,
             from_message(message.stdout_digest),
             message.execution_metadata.worker != UNHERMETIC,
         )
+
+
+_folders: WeakValueDictionary[Digest, Folder] = WeakValueDictionary()
+"""Those that somebody holds, by the digest of their tree: results share them."""
+
+
+def _folder(tree: Digest, store: ContentStore) -> Folder:
+    folder = _folders.get(tree)
+    if folder is None or store.find(tree) is None:
+        folder = _folders[tree] = Folder.from_tree(store.read(tree))
+    return folder
 
 
 class ActionCache(Protocol):

@@ -23,6 +23,9 @@ from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure, Problem
 from tritonbuild.places import FIXED_MTIME
 
+MODE = 0o444
+"""Of every blob."""
+
 
 class DiskCache:
     """A content store and an action cache in one folder."""
@@ -53,11 +56,12 @@ class DiskCache:
             status = os.stat(path)
         except FileNotFoundError:
             return None
-        if status.st_size == digest.size and status.st_mtime == FIXED_MTIME:
+        looks_whole = status.st_size == digest.size and status.st_mtime == FIXED_MTIME
+        if looks_whole and status.st_mode & 0o7777 == MODE:
             return path
-        if Digest.of_file(path) == digest:
-            with suppress(OSError):
-                os.utime(path, (FIXED_MTIME, FIXED_MTIME))
+        if looks_whole or Digest.of_file(path) == digest:
+            with suppress(OSError):  # a hard link to it was touched or given another mode
+                _seal(path)
             return path
         self.damaged(path, f"blob {digest}")
         return None
@@ -92,26 +96,35 @@ class DiskCache:
             file.unlink()
             return digest
         try:
-            self._enter(file, digest)
+            if file.stat().st_nlink == 1:
+                self._enter(file, digest)
+                return digest
         except OSError:
-            with temporary_file(self.tmp) as temporary:  # from another file system
-                shutil.copyfile(file, temporary)
-                self._enter(temporary, digest)
-            file.unlink()
+            pass  # from another file system
+        with temporary_file(self.tmp) as temporary:  # whoever shares the file may change it
+            shutil.copyfile(file, temporary)
+            self._enter(temporary, digest)
+        file.unlink()
         return digest
 
     def get_result(self, key: Digest) -> bytes | None:
+        encoded = self.peek_result(key)
+        if encoded is not None:
+            with suppress(OSError):
+                os.utime(self._action(key.hash))  # last use, for garbage collection
+        return encoded
+
+    def peek_result(self, key: Digest) -> bytes | None:
+        """A result, without counting as a use of it."""
         path = self._action(key.hash)
         try:
             content = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # another user's is not ours to see
             return None
         checksum, encoded = content[:32], content[32:]
         if hashlib.sha256(encoded).digest() != checksum:
             self.damaged(path, f"result of action {key.hash}")
             return None
-        with suppress(OSError):
-            os.utime(path)  # last use, for garbage collection
         return encoded
 
     def put_result(self, key: Digest, encoded: bytes) -> None:
@@ -119,6 +132,7 @@ class DiskCache:
         path.parent.mkdir(exist_ok=True)
         with temporary_file(self.tmp) as temporary:
             temporary.write_bytes(hashlib.sha256(encoded).digest() + encoded)
+            temporary.chmod(0o644)  # for all who share the cache
             temporary.rename(path)
 
     @contextmanager
@@ -129,13 +143,13 @@ class DiskCache:
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for leftover in self.tmp.iterdir():
-                    remove_tree(leftover)
+                    with suppress(OSError):  # another user's in a shared cache is not ours to clear
+                        remove_tree(leftover)
             fcntl.flock(lock, fcntl.LOCK_SH)
             yield
 
     def _enter(self, file: Path, digest: Digest) -> None:
-        file.chmod(0o444)
-        os.utime(file, (FIXED_MTIME, FIXED_MTIME))
+        _seal(file)
         path = self._blob(digest.hash)
         path.parent.mkdir(exist_ok=True)
         file.rename(path)
@@ -149,3 +163,8 @@ class DiskCache:
     def damaged(self, path: Path, what: str) -> None:
         remove_tree(path)
         self.on_corruption(f"{what} in the cache was damaged; it is removed and made again")
+
+
+def _seal(file: Path) -> None:
+    file.chmod(MODE)
+    os.utime(file, (FIXED_MTIME, FIXED_MTIME))

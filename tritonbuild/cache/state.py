@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS records (
     kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)
 ) STRICT;
 """
-WHOLE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_LOCKED)
-"""Errors that say nothing against the file."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""Errors that speak against the file itself; all others speak of the machine."""
 T = TypeVar("T")
 
 
@@ -101,7 +101,9 @@ class State:
             try:
                 return self._transact(action)
             except sqlite3.DatabaseError as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in WHOLE:
+                # Python's own errors have no code: a text in the file is not UTF-8.
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+                if code & 0xFF not in DAMAGED:
                     raise self._refused(error) from None
             self._disconnect()
             for suffix in ("", "-wal", "-shm"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,19 +17,24 @@ from tritonbuild.atomic import remove_tree
 from tritonbuild.cache import Blobs
 from tritonbuild.cache.disk import DiskCache
 from tritonbuild.digest import CHUNK, Digest
-from tritonbuild.errors import ActionError, Problem
+from tritonbuild.errors import Problem, Unsettled
 from tritonbuild.merkle import Entry, File, Folder, Symlink
 from tritonbuild.places import FIXED_MTIME
 
 FICLONE = 0x40049409
 """ioctl of file systems that can share blocks between files (Btrfs, XFS)."""
 
+_SHARED_MODES = (0o444, 0o644)
+"""Of blobs, and of files as most people's umask makes them."""
+
 Place = Callable[[Path, File, Path], None]
 """Makes a file real: (where its content lies, what it is, where it goes)."""
 
 
-class Missing(ActionError):
+class Missing(Unsettled):
     """Content that is nowhere on this machine any more. What made it can make it again."""
+
+    attempts = 5
 
     def __init__(self, digest: Digest):
         super().__init__(
@@ -70,13 +76,17 @@ def copy(source: Path, file: File, target: Path) -> None:
 
 def link(source: Path, file: File, target: Path) -> None:
     """A hard link for a plain file (shared blocks for a large one, where the file system can);
-    otherwise, or where links are refused, a copy."""
+    otherwise, or where links are refused, a copy. One inode has one mode, so that only a file whose
+    mode suits all its names is linked."""
     if not file.executable:
         if file.digest.size >= CHUNK and clone(source, target):
+            target.chmod(0o644)
             return
         with suppress(OSError):
-            os.link(source, target)
-            return
+            real = os.path.realpath(source) if source.is_symlink() else source
+            if stat.S_IMODE(os.stat(real).st_mode) in _SHARED_MODES:
+                os.link(real, target)  # of a link it would make a second link
+                return
     copy(source, file, target)
 
 
@@ -138,19 +148,27 @@ class Trees:
 
 def _untouched(folder: Folder, path: Path) -> bool:
     """Whether a folder made earlier still looks as it was made."""
-    for name, entry in folder.entries.items():
-        try:
-            status = (path / name).lstat()
-        except OSError:
-            return False
-        match entry:
-            case Folder():
-                if not _untouched(entry, path / name):
-                    return False
-            case File(digest):
-                if (status.st_size, status.st_mtime) != (digest.size, FIXED_MTIME):
-                    return False
-    return True
+    try:
+        return set(os.listdir(path)) == folder.entries.keys() and all(
+            _same(entry, path / name) for name, entry in folder.entries.items()
+        )
+    except OSError:
+        return False
+
+
+def _same(entry: Entry, path: Path) -> bool:
+    match entry:
+        case Folder():
+            return not path.is_symlink() and _untouched(entry, path)
+        case Symlink(target):
+            return os.readlink(path) == target
+        case File(digest, executable):
+            status = os.lstat(path)
+            return (
+                stat.S_ISREG(status.st_mode)
+                and (status.st_size, status.st_mtime) == (digest.size, FIXED_MTIME)
+                and status.st_mode & 0o111 == (0o111 if executable else 0)
+            )
 
 
 def _seal(root: Path) -> None:

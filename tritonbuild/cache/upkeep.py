@@ -54,7 +54,7 @@ def verify(cache: DiskCache) -> list[str]:
         if _folder(path, known).digest.hash != path.name:
             checked.damaged(path, f"folder {path.name}")
     for path in (cache.root / "actions").glob("??/*"):
-        checked.get_result(Digest(path.name, 0))
+        checked.peek_result(Digest(path.name, 0))
     return damaged
 
 
@@ -97,7 +97,7 @@ def collect(cache: DiskCache, max_age: float) -> Usage:
         needed: set[str] = set()
         for path in (cache.root / "actions").glob("??/*"):
             encoded = (
-                cache.get_result(Digest(path.name, 0)) if path.stat().st_mtime >= oldest else None
+                cache.peek_result(Digest(path.name, 0)) if path.stat().st_mtime >= oldest else None
             )
             if encoded is None:
                 path.unlink(missing_ok=True)

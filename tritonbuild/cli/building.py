@@ -95,8 +95,12 @@ def _build(
     from tritonbuild.label import Pattern
 
     options = _options(verb, flags)
+    if flags.get("junit"):
+        from tritonbuild import junit
+
+        junit.prepare(Path(flags["junit"]))
     chosen = [Pattern.parse(pattern, this.package) for pattern in patterns]
-    with this.session() as session:
+    with this.session(dry_run=options.dry_run) as session:
         for _ in range(flags.get("runs", 1)):
             report = build(session, chosen, options)
             if report.exit_code:
@@ -104,9 +108,7 @@ def _build(
         if not _looks_anew(flags):
             remember(session, folder, request, report)
     if flags.get("junit"):
-        from tritonbuild.junit import write_report
-
-        write_report(Path(flags["junit"]), this.root, report.targets, report.problems)
+        junit.write_report(Path(flags["junit"]), this.root, report.targets, report.problems)
     return Finished(report.exit_code, tuple(report.problems), report.metrics)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from tritonbuild.cli.display import say
 from tritonbuild.cli.verb import Call, call, common, flag
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def stat(as_json: bool) -> NoReturn:
         totals = usage(DiskCache(cache_root()))
         if as_json:
             sizes = {kind: {"count": u.count, "bytes": u.size} for kind, u in totals.items()}
-            click.echo(json.dumps({"event": "cache", **sizes}))
+            say(json.dumps({"event": "cache", **sizes}))
         else:
-            click.echo(f"{cache_root()}")
+            say(f"{cache_root()}")
             for kind, total in totals.items():
-                click.echo(f"{kind:8} {total.count:>9,}  {total.size / 1e6:>12,.1f} MB")
+                say(f"{kind:8} {total.count:>9,}  {total.size / 1e6:>12,.1f} MB")
         return Finished(ExitCode.OK)
 
     call(body, as_json=as_json)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +35,16 @@ COLOURS = {
     Status.UNAVAILABLE: "yellow",
 }
 WIDTH = max(map(len, Status))
+PATIENCE = 10.0
+"""Seconds that an action runs before lines tell of it; told again each time it took twice that."""
+
+
+def say(text: str) -> None:
+    """A line on standard output. That nobody reads any more (`| head`) changes nothing else."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class JsonLines:
@@ -40,26 +53,42 @@ class JsonLines:
     def __call__(self, event: Event) -> None:
         content = to_json(event)
         if content is not None:
-            sys.stdout.write(json.dumps(content, separators=(",", ":")) + "\n")
-            sys.stdout.flush()
+            say(json.dumps(content, separators=(",", ":")))
 
 
 class Lines:
-    """Text for people, on standard error."""
+    """Text for people, on standard error: what ends, and what takes long."""
 
-    def __init__(self, *, explain: bool = False, echo: Callable[[str], Any] | None = None):
+    def __init__(
+        self,
+        *,
+        explain: bool = False,
+        echo: Callable[[str], Any] | None = None,
+        patience: float = PATIENCE,
+    ):
         self._explain = explain
         self._echo = echo or (lambda text: click.echo(text, err=True))
+        self._patience = patience
+        self._running: dict[str, float] = {}
+        """Action → when it began, in the order of that."""
+        self._over = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
+        match event:
+            case ActionStarted(action):
+                self._running[action] = time.monotonic()
+                self._started()
+            case ActionEnded(action):
+                self._running.pop(action, None)
+            case Finished():
+                self._over.set()
         match event:
             case TargetEnded(label, _, status, outputs):
                 word = click.style(f"{status:<{WIDTH}}", fg=COLOURS[status])
                 places = sorted({output.path for output in outputs})
                 more = f" and {len(places) - 1} more" if len(places) > 1 else ""
                 self._echo(f"{word} {label}" + (f"  {places[0]}{more}" if places else ""))
-            case ActionStarted(action) if not self._explain:
-                self._started(action)
             case ActionEnded(action, status, reasons) if self._explain and reasons:
                 self._echo(f"{status} {action} because")
                 for reason in reasons:
@@ -69,8 +98,19 @@ class Lines:
             case Finished():
                 self._finished(event)
 
-    def _started(self, action: str) -> None:
-        """Lines stay few: only what ends is told."""
+    def _started(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._tell_of_the_slow, daemon=True)
+            self._watch.start()
+
+    def _tell_of_the_slow(self) -> None:
+        due: dict[str, float] = {}
+        while not self._over.wait(self._patience):
+            now = time.monotonic()
+            for action, begun in list(self._running.items()):
+                if now - begun >= due.get(action, self._patience):
+                    self._echo(f"{'running':<{WIDTH}} {action}, {now - begun:.0f} s so far")
+                    due[action] = 2 * (now - begun)
 
     def _finished(self, event: Finished) -> None:
         for problem in event.errors:
@@ -110,31 +150,31 @@ class Terminal(Lines):
             transient=True,
         )
         self._task = self._progress.add_task("planning", total=None, running="")
-        self._running: list[str] = []
         self._progress.start()
 
     def __call__(self, event: Event) -> None:
         match event:
             case Started(_, actions):
                 self._progress.update(self._task, description="building", total=actions)
-            case ActionStarted(action):
-                self._running.append(action)
-            case ActionEnded(action):
-                if action in self._running:
-                    self._running.remove(action)
+            case ActionEnded():
                 self._progress.advance(self._task)
             case Finished():
                 self._progress.stop()
         super().__call__(event)
-        running = f"{len(self._running)} running" + (
-            f": {self._running[0]}" if self._running else ""
-        )
+        first = f": {next(iter(self._running))}" if self._running else ""
+        running = f"{len(self._running)} running{first}"
         self._progress.update(self._task, running=running)
+        if self._progress.finished and not self._running:
+            self._progress.stop()  # `run` serves now, and its server has the terminal
+
+    def _started(self) -> None:
+        """The bar tells of what takes long; it comes back where something is made once more."""
+        self._progress.start()
 
     def _above(self, text: str) -> None:
         from rich.text import Text
 
-        self._progress.console.print(Text.from_ansi(text))
+        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
 def display(*, as_json: bool, explain: bool) -> Listener:

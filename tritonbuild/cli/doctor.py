@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from tritonbuild.cli.display import say
 from tritonbuild.cli.verb import call, common
 
 if TYPE_CHECKING:
@@ -21,18 +23,22 @@ def command(as_json: bool) -> NoReturn:
 
     def body(this: Call) -> Finished:
         from tritonbuild.doctor import examine
-        from tritonbuild.errors import ExitCode, Problem
+        from tritonbuild.errors import ExitCode, Problem, UsageError
         from tritonbuild.events import Finished
 
-        findings = examine(this.root)
+        try:
+            place = this.root
+        except UsageError:
+            place = Path.cwd()
+        findings = examine(place)
         for finding in findings:
             if as_json:
-                click.echo(json.dumps({"event": "finding", **finding.to_json()}))
+                say(json.dumps({"event": "finding", **finding.to_json()}))
                 continue
             word, colour = {True: ("ok", "green"), None: ("note", "yellow")}.get(
                 finding.ok, ("wrong", "red")
             )
-            click.echo(f"{click.style(f'{word:<6}', fg=colour)} {finding.subject}: {finding.text}")
+            say(f"{click.style(f'{word:<6}', fg=colour)} {finding.subject}: {finding.text}")
         problems = tuple(
             Problem(f"{finding.subject}: {finding.text}", remedy=finding.remedy)
             for finding in findings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from tritonbuild import __version__
+from tritonbuild.cli.display import say
 from tritonbuild.cli.verb import Call, call, common
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def command(schema: bool, as_json: bool) -> NoReturn:
 
         with this.session() as session:
             if schema:
-                click.echo(json.dumps(session.manifests.schema(), indent=2))
+                found = session.manifests.schema()
+                whole = json.dumps(found, indent=2)
+                say(json.dumps({"event": "schema", "schema": found}) if as_json else whole)
                 return Finished(ExitCode.OK)
             facts = {
                 "version": __version__,
@@ -40,10 +43,10 @@ def command(schema: bool, as_json: bool) -> NoReturn:
                 "rules": sorted(session.manifests.registry.rules),
             }
         if as_json:
-            click.echo(json.dumps({"event": "info", **facts}))
+            say(json.dumps({"event": "info", **facts}))
         else:
             for name, value in facts.items():
-                click.echo(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")
+                say(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")
         return Finished(ExitCode.OK)
 
     call(body, as_json=as_json)

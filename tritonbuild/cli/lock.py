@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @flag("--keep", is_flag=True, help="Keep the entries that are there; add what is missing.")
 @common
 def command(patterns: tuple[str, ...], keep: bool, as_json: bool) -> NoReturn:
-    """Resolve what targets need anew (by default of //...) and write triton.lock."""
+    """Resolve what targets need anew (by default of //...) and write triton.lock.
+
+    Where patterns are given, entries that their targets do not need stay as they are.
+    """
 
     def body(this: Call) -> Finished:
         from tritonbuild.errors import ExitCode
@@ -27,7 +30,7 @@ def command(patterns: tuple[str, ...], keep: bool, as_json: bool) -> NoReturn:
 
         with this.session() as session:
             chosen = [Pattern.parse(p, this.package) for p in patterns or ("//...",)]
-            entries = session.lock(chosen, keep=keep or bool(patterns))
+            entries = session.lock(chosen, keep=keep, others=bool(patterns))
         this.listener(Note(f"triton.lock has {entries} entries"))
         return Finished(ExitCode.OK)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import click
@@ -54,17 +55,20 @@ def main() -> NoReturn:
     if sys.getfilesystemencoding() != "utf-8":  # else names, and with them digests, would differ
         command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execv(sys.executable, command)  # noqa: S606  # itself
+    defaults: dict[str, Any] = {}
     try:
+        defaults = default_map()
         code = tritonbuild.main(
-            prog_name="tritonbuild", standalone_mode=False, default_map=default_map()
+            prog_name="tritonbuild", standalone_mode=False, default_map=defaults
         )
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
     except click.ClickException as error:
-        _end(ExitCode.USAGE, Problem(error.format_message(), remedy=_help(error)))
+        problem = Problem(error.format_message(), remedy=_help(error))
+        _end(ExitCode.USAGE, problem, as_json=_wants_json(defaults))
     except TritonbuildError as error:
-        _end(error.exit_code, *error.problems)
+        _end(error.exit_code, *error.problems, as_json=_wants_json(defaults))
     except (click.Abort, KeyboardInterrupt):
-        _end(ExitCode.INTERRUPTED, Problem("interrupted"))
+        _end(ExitCode.INTERRUPTED, Problem("interrupted"), as_json=_wants_json(defaults))
 
 
 def _help(error: click.ClickException) -> str:
@@ -72,9 +76,21 @@ def _help(error: click.ClickException) -> str:
     return f"{context.command_path} --help" if context else "tritonbuild --help"
 
 
-def _end(code: ExitCode, *problems: Problem) -> NoReturn:
-    """For what goes wrong before a verb has its own listener."""
+def _wants_json(defaults: Mapping[str, Any]) -> bool:
+    """Whether the flag, the environment or the settings say so; by themselves, since the command
+    line could not be understood."""
     if "--json" in sys.argv:
+        return True
+    variable = os.environ.get("TRITONBUILD_JSON")
+    if variable:
+        return variable.lower() not in ("0", "false", "f", "no", "n", "off")
+    verb = next((word for word in sys.argv if word in VERBS), "")
+    return bool(defaults.get(verb, {}).get("as_json"))
+
+
+def _end(code: ExitCode, *problems: Problem, as_json: bool) -> NoReturn:
+    """For what goes wrong before a verb has its own listener."""
+    if as_json:
         from tritonbuild.cli.display import JsonLines
         from tritonbuild.events import Finished
 

@@ -24,7 +24,7 @@ def command(label: str, settings: tuple[str, ...], locked: bool, as_json: bool) 
     """Build a model or a repository and serve it here, until Ctrl-C."""
 
     def body(this: Call) -> Finished:
-        from tritonbuild.errors import ExitCode, Interrupted, Problem, UsageError
+        from tritonbuild.errors import Problem, UsageError
         from tritonbuild.events import Finished
         from tritonbuild.label import Label
         from tritonbuild.serve import serve
@@ -35,10 +35,7 @@ def command(label: str, settings: tuple[str, ...], locked: bool, as_json: bool) 
                 raise UsageError(Problem(f"--set {name}", "--set NAME=VALUE"))
         values = {name: value for name, _, value in pairs}
         with this.session() as session:
-            try:
-                code = serve(session, Label.parse(label, this.package), values, locked=locked)
-            except Interrupted:
-                code = 0  # Ctrl-C is how it ends
-        return Finished(ExitCode.BUILD_FAILED if code else ExitCode.OK)
+            report = serve(session, Label.parse(label, this.package), values, locked=locked)
+        return Finished(report.exit_code, tuple(report.problems), report.metrics)
 
     call(body, as_json=as_json)

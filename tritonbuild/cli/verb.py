@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -23,6 +25,7 @@ from tritonbuild.errors import (
     TritonbuildError,
     of_os_error,
 )
+from tritonbuild.places import cache_root
 from tritonbuild.workspace import find_root
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 REPORT = "report it, with the lines above"
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the operating system says of files that may not be written or read."""
 
 
 def flag(name: str, *short: str, **settings: Any) -> Callable[[F], F]:
@@ -66,9 +71,13 @@ def _use_cache(context: click.Context, parameter: click.Parameter, value: str | 
 class Call:
     """A verb on its way."""
 
-    root: Path
     listener: Listener
     cancellation: Cancellation
+
+    @cached_property
+    def root(self) -> Path:
+        """Of the workspace around the current folder; UsageError when there is none."""
+        return find_root(Path.cwd())
 
     @property
     def package(self) -> str:
@@ -77,10 +86,10 @@ class Call:
         return "" if below == "." else below
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, *, dry_run: bool = False) -> Iterator[Session]:
         from tritonbuild.session import Session
 
-        with Session(self.root, self.listener, self.cancellation) as session:
+        with Session(self.root, self.listener, self.cancellation, dry_run=dry_run) as session:
             yield session
 
 
@@ -94,15 +103,16 @@ def call(body: Callable[[Call], Finished], *, as_json: bool, explain: bool = Fal
         signal.signal(number, lambda number, frame: _interrupt(cancellation))
     listener = display(as_json=as_json, explain=explain)
     try:
-        finished = body(Call(find_root(Path.cwd()), listener, cancellation))
+        _need_a_cache()
+        finished = body(Call(listener, cancellation))
     except TritonbuildError as error:
         problems = error.problems or (Problem("interrupted"),)
         finished = Finished(error.exit_code, problems)
     except KeyboardInterrupt:
         finished = Finished(ExitCode.INTERRUPTED, (Problem("interrupted"),))
     except Exception as error:
-        told = of_os_error(error) if isinstance(error, OSError) else None
-        if not isinstance(told, EnvironmentFailure):  # a bug: told with all that a report needs
+        told = _of_the_machine(error) if isinstance(error, OSError) else None
+        if told is None:  # a bug: told with all that a report needs
             traceback.print_exc()
             told = TritonbuildError(Problem(f"a bug in tritonbuild: {error!r}", remedy=REPORT))
         finished = Finished(told.exit_code, told.problems)
@@ -112,6 +122,22 @@ def call(body: Callable[[Call], Finished], *, as_json: bool, explain: bool = Fal
     if cancellation:
         os._exit(finished.exit_code)  # without waiting for threads; what they started dies with us
     sys.exit(finished.exit_code)
+
+
+def _need_a_cache() -> None:
+    try:
+        cache_root()
+    except RuntimeError:  # pathlib's, for a user without a home folder
+        found = "no folder for the cache: this user has no home folder"
+        remedy = "--cache-dir or TRITONBUILD_CACHE_DIR names one"
+        raise EnvironmentFailure(Problem(found, remedy=remedy)) from None
+
+
+def _of_the_machine(error: OSError) -> TritonbuildError | None:
+    """A full disk or a file that is not allowed; None for what we should have foreseen."""
+    told = of_os_error(error)
+    known = isinstance(told, EnvironmentFailure) or error.errno in REFUSED
+    return EnvironmentFailure(*told.problems) if known else None
 
 
 def _interrupt(cancellation: Cancellation) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from tritonbuild.cli.complete import complete_pattern
+from tritonbuild.cli.display import say
 from tritonbuild.cli.verb import Call, call, common
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def command(label: str, as_json: bool) -> NoReturn:
             raise UsageError(Problem(f"no action of {target} itself has run here", remedy=remedy))
         for story in stories:
             if as_json:
-                click.echo(json.dumps({"event": "why", "label": str(target), **asdict(story)}))
+                say(json.dumps({"event": "why", "label": str(target), **asdict(story)}))
             else:
                 _tell(story)
         return Finished(ExitCode.OK)
@@ -49,11 +50,11 @@ def command(label: str, as_json: bool) -> NoReturn:
 
 def _tell(story: Story) -> None:
     if story.ran is None:
-        click.echo(f"{story.action}: its result was in the cache already; it never ran here")
+        say(f"{story.action}: its result was in the cache already; it never ran here")
     else:
         when = datetime.fromtimestamp(story.ran).astimezone().isoformat(" ", "seconds")
-        click.echo(f"{story.action}: ran on {when}")
+        say(f"{story.action}: ran on {when}")
     for reason in story.reasons:
-        click.echo(f"    {reason}")
+        say(f"    {reason}")
     if story.status == "cached":
-        click.echo(f"    since then nothing changed; the result is cached as {story.key[:12]}")
+        say(f"    since then nothing changed; the result is cached as {story.key[:12]}")

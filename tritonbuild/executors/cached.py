@@ -1,10 +1,9 @@
-"""Looks in the action cache before executing; keeps successes whose inputs stood still."""
+"""Looks in the action cache before executing; keeps successes."""
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
 
 from tritonbuild.cache import ActionCache, Blobs, ContentStore, Result
 from tritonbuild.digest import Digest
@@ -13,8 +12,7 @@ from tritonbuild.merkle import Entry, File, Folder
 
 
 class Cached:
-    """Wraps an executor. Equal actions that meet in one build run once. `unchanged` tells whether
-    a file or folder of the workspace is still what the key says."""
+    """Wraps an executor. Equal actions that meet in one build run once."""
 
     def __init__(
         self,
@@ -22,7 +20,6 @@ class Cached:
         actions: ActionCache,
         store: ContentStore,
         blobs: Blobs,
-        unchanged: Callable[[str], bool],
         *,
         reuse_tests: bool = True,
     ):
@@ -30,7 +27,6 @@ class Cached:
         self._actions = actions
         self._store = store
         self._blobs = blobs
-        self._unchanged = unchanged
         self._reuse_tests = reuse_tests
         self._running: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._whole: set[Digest] = set()
@@ -45,8 +41,7 @@ class Cached:
             if result is not None:
                 return Execution(result, cached=True)
             execution = self._executor.execute(work)
-            succeeded = execution.result.exit_code == 0
-            if succeeded and all(map(self._unchanged, work.action.sources)):
+            if execution.result.exit_code == 0:
                 self._actions.put_result(key, execution.result.encode(self._store))
             return execution
 

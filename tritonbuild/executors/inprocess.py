@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
 
 from tritonbuild.action import WORK, ToolCall
 from tritonbuild.atomic import remove_tree
@@ -16,10 +16,12 @@ from tritonbuild.cache.trees import Missing, Trees, materialise, point
 from tritonbuild.cancel import Cancellation
 from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
 from tritonbuild.executors import Execution, Work
+from tritonbuild.executors.made import declared, tail, take
 from tritonbuild.executors.process import Process, Spec, start
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of
 
-Progress = Callable[[int, int], None]
+Taken = TypeVar("Taken", File, Folder)
+_WORDS = {File: "a file", Folder: "a folder", Symlink: "a link", type(None): "not there"}
 
 
 class InProcess:
@@ -46,11 +48,25 @@ class InProcess:
         with tempfile.NamedTemporaryFile("w", dir=self._tmp, delete=False) as log:
             path = Path(log.name)
             try:
-                result = self.run(work, log)
+                result = self._succeed(work, log)
                 log.flush()
                 return Execution(replace(result, log=self._store.adopt(path)))
+            except ActionError as error:
+                log.flush()
+                if not work.action.is_test and (said := tail(path)) not in str(error):
+                    *others, last = error.problems
+                    error.problems = (*others, replace(last, found=f"{last.found}\n{said}"))
+                raise
             finally:
                 path.unlink(missing_ok=True)
+
+    def _succeed(self, work: Work, log: IO[str]) -> Result:
+        """Only a test's verdict is told by its exit code."""
+        result = self.run(work, log)
+        if result.exit_code and not work.action.is_test:
+            found = f"the tool ended with exit code {result.exit_code}"
+            raise ActionError(Problem(found, "exit code 0"))
+        return result
 
     def run(self, work: Work, log: IO[str]) -> Result:
         """Runs a tool, its log going where it is told."""
@@ -157,14 +173,12 @@ class Context:
         return file
 
     def adopt(self, path: str, file: Path) -> File:
-        entry = self._take(file)
-        assert isinstance(entry, File), "folders are gathered"
+        entry = self._take(file, File)
         self._written[path] = entry
         return entry
 
     def gather(self, path: str, folder: Path) -> Folder:
-        entry = self._take(folder)
-        assert isinstance(entry, Folder), "files are adopted"
+        entry = self._take(folder, Folder)
         self._written[path] = entry
         return entry
 
@@ -198,8 +212,13 @@ class Context:
         except Conflict as error:
             raise ActionError(Problem(str(error))) from None
 
-    def _take(self, path: Path) -> Entry:
-        return take(path, self._store)
+    def _take(self, path: Path, kind: type[Taken]) -> Taken:
+        root = self._folder if path.is_relative_to(self._folder) else path.parent
+        entry = take(root, str(path.relative_to(root)), self._store)
+        if not isinstance(entry, kind):
+            found = f"{path.name} is {_WORDS[type(entry)]}"
+            raise ActionError(Problem(found, _WORDS[kind], "files are adopted, folders gathered"))
+        return entry
 
     def _file(self, path: str) -> File:
         entry = self.inputs.get(path)
@@ -212,28 +231,3 @@ class Context:
         if path is None:
             raise Missing(file.digest)
         return path
-
-
-def take(path: Path, store: ContentStore) -> Entry:
-    """Moves a finished file or folder into a store."""
-    if path.is_symlink():
-        return Symlink(str(path.readlink()))
-    if path.is_dir():
-        return Folder({below.name: take(below, store) for below in path.iterdir()})
-    executable = bool(path.stat().st_mode & 0o100)
-    return File(store.adopt(path), executable)
-
-
-def declared(work: Work, find: Callable[[str], Entry | None]) -> dict[str, Entry]:
-    """Each declared output of an action. Raises ActionError when one is not there."""
-    outputs = {path: find(path) for path in work.action.outputs}
-    missing = [path for path, entry in outputs.items() if entry is None]
-    if missing:
-        raise ActionError(
-            Problem(
-                f"did not make {', '.join(missing)}",
-                "every declared output",
-                "write it, or take it from the declaration",
-            )
-        )
-    return {path: entry for path, entry in outputs.items() if entry is not None}

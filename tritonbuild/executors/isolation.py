@@ -12,6 +12,7 @@ the first process of the new pid namespace. Nothing may be imported after `build
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from tritonbuild.executors import linux
@@ -66,10 +67,16 @@ def enter() -> None:
 
 
 def build_root(
-    root: str, work: str, binds: list[tuple[str, str]], network: bool, memory: int
+    root: str,
+    work: str,
+    outputs: list[str],
+    binds: list[tuple[str, str]],
+    network: bool,
+    memory: int,
 ) -> None:
     """Makes `root` (host path) this process's /build, in new mount, IPC, UTS and, unless `network`,
-    network namespaces. `binds` are (host path, path below the root); their mount points exist.
+    network namespaces. `outputs` are paths below `work`, which is a folder of the root. `binds` are
+    (host path, path below the root); their mount points exist.
     `memory` (bytes, 0: half of the machine's) bounds /tmp and /dev/shm."""
     flags = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
     linux.unshare(flags if network else flags | linux.CLONE_NEWNET)
@@ -95,10 +102,10 @@ def build_root(
     for path, content in files.items():
         _write(path, content)
     scratch = f"mode=1777,size={memory}" if memory else "mode=1777"
-    _mount_new("proc", "/proc", _QUIET | linux.MS_NOEXEC)
+    _show_processes()
     _mount_new("tmpfs", "/tmp", _QUIET, scratch)  # noqa: S108
     _make_devices(scratch)
-    _show_inputs(root, work, binds)
+    _show_inputs(root, work, outputs, binds)
     linux.detach(_HOST)
     os.rmdir(_HOST)
     linux.make_read_only("/", recursive=False)
@@ -127,6 +134,18 @@ def _files(network: bool) -> dict[str, str]:
     return files
 
 
+def _show_processes() -> None:
+    """All in /proc that speaks of the host and not of a process is read-only: its owner outside,
+    if that is root, could set the host's kernel through it."""
+    _mount_new("proc", "/proc", _QUIET | linux.MS_NOEXEC)
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        if entry.is_dir() or entry.stat().st_mode & 0o222:
+            linux.bind(entry.path, entry.path)
+            linux.make_read_only(entry.path)
+
+
 def _make_devices(scratch: str) -> None:
     _mount_new("tmpfs", "/dev", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=755")
     for name in _DEVICES:
@@ -138,21 +157,38 @@ def _make_devices(scratch: str) -> None:
     linux.make_read_only("/dev", recursive=False)
 
 
-def _show_inputs(root: str, work: str, binds: list[tuple[str, str]]) -> None:
+def _show_inputs(root: str, work: str, outputs: list[str], binds: list[tuple[str, str]]) -> None:
     _show(_HOST + root, _READ_ONLY)
     os.mkdir(INSIDE)
     linux.bind(_READ_ONLY, INSIDE)
     linux.bind(f"{_HOST}{root}/{work}", f"{INSIDE}/{work}")
-    for folder, _, files in os.walk(f"{_READ_ONLY}/{work}"):
-        for name in files:
-            path = f"{folder}/{name}"
-            if not os.path.islink(path):
-                linux.bind(path, INSIDE + path.removeprefix(_READ_ONLY))
+    _protect(work, [f"{work}/{output}/" for output in outputs])
     linux.detach(_READ_ONLY)
     os.rmdir(_READ_ONLY)
     for source, path in binds:
         linux.bind(_HOST + source, f"{INSIDE}/{path}")
         linux.make_read_only(f"{INSIDE}/{path}")
+
+
+def _protect(folder: str, outputs: list[str]) -> None:
+    """Makes read-only what lies in a folder: whole folders where no output goes, of which one mount
+    each is enough, since a machine has a limit for those."""
+    for entry in os.scandir(f"{_READ_ONLY}/{folder}"):
+        path = f"{folder}/{entry.name}"
+        if entry.is_symlink():
+            continue
+        if entry.is_dir() and any(
+            output.startswith(f"{path}/") or path.startswith(output) for output in outputs
+        ):
+            _protect(path, outputs)
+            continue
+        try:
+            linux.bind(f"{_READ_ONLY}/{path}", f"{INSIDE}/{path}")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            reason = "more files lie beside outputs than fs.mount-max allows mounts"
+            raise OSError(errno.ENOSPC, reason, path) from None
 
 
 def _show(source: str, path: str) -> None:

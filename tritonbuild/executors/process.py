@@ -106,6 +106,7 @@ def start(spec: Spec) -> Process:
             sandbox = (
                 os.fspath(spec.sandbox.root),
                 spec.sandbox.work,
+                list(spec.sandbox.outputs),
                 [(os.fspath(source), path) for source, path in spec.sandbox.binds],
                 spec.sandbox.network,
             )

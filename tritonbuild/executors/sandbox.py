@@ -16,8 +16,8 @@ from tritonbuild.executors.launch import LaunchError, launch
 @dataclass(frozen=True)
 class Sandbox:
     """A folder that becomes /build inside, read-only but for its working folder, in which new files
-    can be made and those that lie there at the start can't be changed. Nothing else of the host is
-    seen but its system libraries and programs.
+    can be made and what lies there at the start can't be changed. Nothing else of the host is seen
+    but its system libraries and programs.
 
     On a machine without namespaces the program runs in the same folder, sees all of the host, and
     only the files' modes protect them.
@@ -29,6 +29,9 @@ class Sandbox:
     network: bool = False
     """The host's network; else only a loopback of its own."""
     work: str = "work"
+    outputs: Sequence[str] = ()
+    """Below the working folder. New files can also be made in folders of inputs that hold one of
+    these, or lie in one."""
 
     @property
     def inside(self) -> Path:
@@ -73,7 +76,7 @@ def _probe() -> str:
             "cwd": "/",
             "shm_prefix": "",
             "memory": 0,
-            "sandbox": (root, "", [], False),
+            "sandbox": (root, "", [], [], False),
         }
         try:
             launched = launch(specification, log.fileno())

@@ -23,7 +23,7 @@ from tritonbuild.errors import (
     of_os_error,
 )
 from tritonbuild.executors import Execution, Work
-from tritonbuild.executors.inprocess import declared, take
+from tritonbuild.executors.made import declared, tail, take
 from tritonbuild.executors.process import Process, Sandbox, Spec, start
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.places import FIXED_MTIME
@@ -32,8 +32,6 @@ POLL = 0.1
 """Seconds between looks at whether the build is being stopped."""
 GRACE = 5.0
 """Seconds that a program that ran out of time has to end by itself."""
-LOG_TAIL = 4000
-"""Characters of a failed program's output that its error shows."""
 
 
 class Sandboxed:
@@ -71,7 +69,9 @@ class Sandboxed:
         binds = self._lay_out(work.encoded.root, root)
         for output in work.action.outputs:
             make_folders((root / WORK / output).parent)
-        sandbox = Sandbox(root=root, binds=tuple(binds), network=program.network)
+        sandbox = Sandbox(
+            root=root, binds=tuple(binds), network=program.network, outputs=work.action.outputs
+        )
         process = start(
             Spec(
                 program.argv,
@@ -88,14 +88,9 @@ class Sandboxed:
             raise EnvironmentFailure(Problem(found, remedy=FREE_SPACE))
         if exit_code != 0:
             raise ActionError(
-                Problem(f"the program {_ended(exit_code)}:\n{_tail(log)}", "exit code 0")
+                Problem(f"the program {_ended(exit_code)}:\n{tail(log)}", "exit code 0")
             )
-        made = root / WORK
-
-        def find(path: str) -> Entry | None:
-            return take(made / path, self._store) if (made / path).exists() else None
-
-        outputs = declared(work, find)
+        outputs = declared(work, lambda path: take(root / WORK, path, self._store))
         result = Result(outputs, 0, self._store.adopt(log), hermetic=process.hermetic)
         return Execution(result)
 
@@ -169,9 +164,3 @@ def _ended(exit_code: int) -> str:
     if exit_code < 0:
         return f"was ended by signal {-exit_code} ({signal.Signals(-exit_code).name})"
     return f"ended with exit code {exit_code}"
-
-
-def _tail(log: Path) -> str:
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - LOG_TAIL))
-        return stream.read().decode(errors="replace").strip()

@@ -58,8 +58,9 @@ def _run(
     cwd: str,
     shm_prefix: str,
     memory: int,
-    sandbox: tuple[str, str, list[tuple[str, str]], bool] | None,  # as build_root takes them
+    sandbox: tuple[str, str, list[str], list[tuple[str, str]], bool] | None,
 ) -> None:
+    """`sandbox`: the first parameters of isolation.build_root."""
     if sandbox:
         isolation.enter()
     host_proc = os.open("/proc", os.O_RDONLY)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 
 from tritonbuild.errors import ActionError, TritonbuildError, of_code
 from tritonbuild.tools.context import ToolContext
+
+REVISION = "__tritonbuild_revision__"
+"""In a module whose tools are versioned by its content: the content's digest."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,6 @@ class Tool:
                 raise
             raise ActionError(of_code(error, self.function.__code__.co_filename)) from error
 
-    def revised(self, suffix: str) -> Tool:
-        """The same tool under a revision that also names its source."""
-        return replace(self, revision=f"{self.revision}+{suffix}")
-
 
 def tool(
     name: str, *, version: int, libraries: tuple[str, ...] = ()
@@ -48,6 +48,8 @@ def tool(
     """Makes a tool of a function. `version` rises when the same inputs would give other bytes."""
 
     def decorate(function: Callable[[ToolContext], int | None]) -> Tool:
-        return Tool(name, str(version), libraries, function)
+        source = getattr(sys.modules.get(function.__module__), REVISION, "")
+        revision = f"{version}+{source}" if source else str(version)
+        return Tool(name, revision, libraries, function)
 
     return decorate
