@@ -58,9 +58,7 @@ class Commands(Rule):
             "Whose Python, with the requirements, comes first on PATH."
         )
         network: bool = Field(default=False, description="Whether it may use the network.")
-        timeout: float | None = Field(
-            default=None, gt=0, allow_inf_nan=False, description="Seconds."
-        )
+        timeout: float | None = Field(default=None, gt=0, le=10**7, description="Seconds.")
         cpu: float = Field(
             default=1.0,
             gt=0,

@@ -167,7 +167,7 @@ def test_a_tool_gets_files_that_the_rule_wrote_itself(
     outcome = greeter("echo made > made").run("run", "//p:own")
     assert outcome.exit_code == 0, outcome.text
     assert "made\nhello" in outcome.text
-    assert outcome.targets == {"//p:own": "cached"}
+    assert outcome.targets == {"//p:own": "built"}
     assert (outcome.finished["metrics"]["actions"], outcome.executed) == (1, 1)
 
 

@@ -237,12 +237,7 @@ def test_binds_are_read_only_folders_and_files_below_the_root(box: Box, tmp_path
     binds = [(folder, "env"), (file, "work/data/weights")]
     said = box.run("PATH=/build/env/bin:$PATH; tool; cat data/weights", binds=binds)
     assert said == "tool\nweights"
-    for attempt in (
-        "touch /build/env/x",
-        "touch data/new",
-        "echo x > data/weights",
-        "rm data/weights",
-    ):
+    for attempt in ("touch /build/env/x", "touch data/new", "> data/weights", "rm data/weights"):
         assert box.start(attempt, binds=binds).wait() != 0
 
 

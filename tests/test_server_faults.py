@@ -19,8 +19,8 @@ FAULTS = {
     "misses_import_fails": "No module named 'surely_not_installed'",
     "raises_at_inference_fails": "RuntimeError: cannot serve 1 requests",
     "answers_wrong_shape_fails": "expected shape [3], got [6]",
-    "never_ready_fails": "the server was not ready after 4 s",
-    "never_answers_fails": "no answer within 4 s",
+    "never_ready_fails": "not ready after 4 s",
+    "never_answers_fails": "4 s",
     "exits_fails": "exit code 3",
     "doubles_wrong": "output 'y' at [1]: expected 4.5, got 4.0 (rtol 0.001, atol 1e-08)",
 }

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tritonbuild import outputs, snapshot
+from tritonbuild import snapshot
 from tritonbuild.action import ActionId, Output, Source
 from tritonbuild.analysis import Target
 from tritonbuild.errors import (
@@ -31,7 +31,7 @@ from tritonbuild.label import Label, Pattern
 from tritonbuild.manifest import Declaration
 from tritonbuild.merkle import Entry, File
 from tritonbuild.outputs import Outputs
-from tritonbuild.plan import Plan
+from tritonbuild.plan import Plan, placed
 from tritonbuild.rule import Dep, Files, TestInfo
 from tritonbuild.scheduler import DONE, Job, State, find_output
 from tritonbuild.session import Session, jobs_of
@@ -76,7 +76,7 @@ def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Re
     with ExitStack() as held:
         if not options.dry_run:
             held.enter_context(session.cache.in_use())
-            held.enter_context(outputs.locked(session.root, wait=options.wait))
+            held.enter_context(session.output_lock(wait=options.wait))
         chosen = choose(session, patterns, options)
         plan = session.plan(chosen, locked=options.locked)
         chosen = [label for label in chosen if _selected(plan.targets[label], options)]
@@ -138,7 +138,7 @@ class Build:
         self._session = session
         self._plan = plan
         self._options = options
-        self._jobs = jobs_of(plan)
+        self.jobs = jobs_of(plan)
         self._outputs = Outputs(session.root, session.blobs, session.sources, session.state)
         self._wanted: dict[Label, set[ActionId]] = {
             label: plan.wanted(plan.targets[label], test=options.test) for label in chosen
@@ -182,11 +182,11 @@ class Build:
         self.report.exit_code = self._exit_code()
 
     def _attempt(self, wanted: set[ActionId]) -> None:
-        self._jobs = jobs_of(self._plan)
+        self.jobs = jobs_of(self._plan)
         self._again = None
         self._open = {label: set(ids) for label, ids in self._wanted.items()}
         scheduler = self._session.scheduler(
-            self._jobs,
+            self.jobs,
             slots=self._options.jobs,
             keep_going=self._options.keep_going,
             reuse_tests=self._options.reuse_tests,
@@ -209,7 +209,7 @@ class Build:
             id = queue.pop()
             if id not in needed:
                 needed.add(id)
-                queue.extend(self._jobs[id].action.dependencies)
+                queue.extend(self.jobs[id].action.dependencies)
         return needed
 
     def _ended(self, job: Job) -> None:
@@ -220,11 +220,7 @@ class Build:
             self._ran.add(job.action.id)
         if job.error is not None:
             declaration = self._plan.targets[job.action.id.label].declaration
-            place = declaration.problem("")
-            self._blame(
-                problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
-                for problem in job.error.problems
-            )
+            self._blame(placed(job.error.problems, declaration))
             if job.action.id.label not in self._wanted:
                 self._report(
                     TargetEnded(str(declaration.label), declaration.rule.table, Status.FAILED)
@@ -238,19 +234,19 @@ class Build:
 
     def _end(self, label: Label) -> None:
         target = self._plan.targets[label]
-        jobs = [self._jobs[id] for id in self._wanted[label]]
-        placed: tuple[OutputFile, ...] = ()
+        jobs = [self.jobs[id] for id in self._wanted[label]]
+        made: tuple[OutputFile, ...] = ()
         status = self._status(target, jobs)
         if all(job.state in DONE for job in jobs) and not self._only_inputs(target):
             try:
-                placed = self._outputs.place(target.label, self._entries(target))
+                made = self._outputs.place(target.label, self._entries(target))
             except TritonbuildError as error:
                 if self._begins_anew(error):
                     return
                 self._misplaced.append(error)
                 self._blame(problem.at(label=str(target.label)) for problem in error.problems)
                 status = Status.FAILED
-        self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, placed))
+        self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, made))
 
     def _only_inputs(self, target: Target) -> bool:
         """Whether just what a verification needs was built, not the verification."""
@@ -266,7 +262,7 @@ class Build:
         if failed or State.SKIPPED in states:
             return Status.SKIPPED
         if info is not None:
-            verdict = self._jobs[info.action].result
+            verdict = self.jobs[info.action].result
             if verdict.exit_code == 0:
                 return Status.PASSED
             log = self._session.cache.read(verdict.log).decode(errors="replace").strip()
@@ -282,7 +278,7 @@ class Build:
         for path, artifact in (files.entries if files else {}).items():
             match artifact:
                 case Output(action, output):
-                    entries[path] = find_output(self._jobs[action], output)
+                    entries[path] = find_output(self.jobs[action], output)
                 case Source(source):
                     entries[path] = self._session.sources.entry(source)
                 case _:
@@ -299,7 +295,7 @@ class Build:
         self.report.problems = list(self._problems)
 
     def _count(self, needed: set[ActionId]) -> None:
-        cached = {id for id in needed if self._jobs[id].state is State.CACHED}
+        cached = {id for id in needed if self.jobs[id].state is State.CACHED}
         self.report.metrics.executed = len(self._ran)
         self.report.metrics.cached = len(cached - self._ran)
         self.report.metrics.bytes_pulled = self._session.tools.bytes_pulled
@@ -307,7 +303,7 @@ class Build:
 
     def _exit_code(self) -> ExitCode:
         """A build failure outranks a test failure."""
-        errors = [job.error for job in self._jobs.values() if job.error is not None]
+        errors = [job.error for job in self.jobs.values() if job.error is not None]
         errors += self._misplaced
         tests = {
             target.label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,11 +40,13 @@ def folder_for(label: Label) -> str:
 
 
 @contextmanager
-def locked(root: Path, *, wait: bool) -> Iterator[None]:
-    """Holds the output tree of a workspace; leaves none behind that nothing was put into. Raises
-    OutputsLocked."""
+def locked(
+    root: Path, *, wait: bool, waits: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
+    """Holds the output tree of a workspace; leaves none behind that nothing was put into. `waits`
+    is told when another build has it. Raises OutputsLocked."""
     folder = root / OUTPUTS
-    with _lock(folder, wait=wait):
+    with _lock(folder, waits if wait else None):
         for leftover in folder.glob(f"{UNFINISHED}*"):  # of a build that was killed
             with suppress(OSError):
                 remove_tree(leftover)
@@ -57,8 +59,8 @@ def locked(root: Path, *, wait: bool) -> Iterator[None]:
                     folder.rmdir()
 
 
-def _lock(folder: Path, *, wait: bool) -> IO[str]:
-    """Its lock, held until it is closed."""
+def _lock(folder: Path, waits: Callable[[str], None] | None) -> IO[str]:
+    """Its lock, held until it is closed; None for `waits` is not to wait."""
     while True:
         try:
             make_folders(folder)
@@ -70,7 +72,13 @@ def _lock(folder: Path, *, wait: bool) -> IO[str]:
                 )
             ) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waits is None:
+                    raise
+                waits(f"another build holds {OUTPUTS}; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock.fileno()), os.stat(folder / LOCK)):
                     return lock

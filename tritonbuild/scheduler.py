@@ -167,7 +167,7 @@ class Scheduler:
 
     def _execute(self, job: Job) -> Execution:
         """Looks up or runs."""
-        entries, encoded = self._encode(job)
+        entries, encoded = self.encode(job)
         facts = facts_of(job.action, job.table, entries)
         name = str(job.action.id)
         reasons = self._diary.reasons(name, encoded.key, facts)
@@ -179,7 +179,8 @@ class Scheduler:
         self._listener(ActionEnded(name, status, tuple(reasons) if executed else ()))
         return execution
 
-    def _encode(self, job: Job) -> tuple[dict[str, Entry], Encoded]:
+    def encode(self, job: Job) -> tuple[dict[str, Entry], Encoded]:
+        """What its inputs are, by path, and the action made of them; what it needs must be done."""
         entries: dict[str, Entry] = {}
         for path, artifact in job.action.inputs.items():
             match artifact:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tritonbuild import outputs
 from tritonbuild.action import ToolCall
 from tritonbuild.build import Build, Options, Report
 from tritonbuild.errors import ActionError, Interrupted, Problem, UsageError, did_you_mean
@@ -28,7 +27,7 @@ def serve(
     the tool ends by itself with another exit code than 0."""
     begun = time.monotonic()
     with session.cache.in_use():
-        with outputs.locked(session.root, wait=True):
+        with session.output_lock(wait=True):
             plan = session.plan([label], locked=locked, to_run=label)
             target = plan.targets[label]
             info = target.get(RunInfo)
@@ -42,7 +41,7 @@ def serve(
         if build.report.exit_code:
             return build.report
         job = Job(action, target.tools[action.id], str(label))
-        _, encoded = session.scheduler(build._jobs)._encode(job)
+        _, encoded = session.scheduler(build.jobs).encode(job)
         try:
             with session.cancellation.shield():
                 work = Work(action, encoded, job.tool)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from tritonbuild import outputs
 from tritonbuild.action import ActionId
 from tritonbuild.cache import FirstOf
 from tritonbuild.cache.disk import DiskCache
@@ -122,6 +123,10 @@ class Session:
             lock = before.with_entries(lock.entries)
         lock.write(self.root)
         return len(lock.entries)
+
+    def output_lock(self, *, wait: bool) -> AbstractContextManager[None]:
+        """Held while outputs are made. Raises OutputsLocked."""
+        return outputs.locked(self.root, wait=wait, waits=lambda text: self.listener(Note(text)))
 
     def executor(self, *, reuse_tests: bool = True) -> Executor:
         local = Steady(Local(self.tools, Sandboxed(*self._parts)), self.sources)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from tritonbuild.cache import ActionCache, Blobs, ContentStore, Result
 from tritonbuild.digest import Digest
 from tritonbuild.executors import Execution, Executor, Work
+from tritonbuild.executors.sandbox import namespaces_available
 from tritonbuild.merkle import Entry, File, Folder
 
 
@@ -54,6 +55,8 @@ class Cached:
             result = Result.decode(encoded, self._store)
         except (KeyError, ValueError):
             return None
+        if not result.hermetic and namespaces_available():
+            return None  # it can be made properly now
         return result if all(map(self._is_whole, result.outputs.values())) else None
 
     def _is_whole(self, entry: Entry) -> bool:

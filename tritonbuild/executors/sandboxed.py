@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tritonbuild.action import WORK, Program
 from tritonbuild.atomic import make_folders, remove_tree
@@ -68,6 +68,11 @@ class Sandboxed:
         root, log = folder / "root", folder / "log"
         binds = self._lay_out(work.encoded.root, root)
         for output in work.action.outputs:
+            parents = PurePosixPath(output).parents
+            if any((root / WORK / parent).is_symlink() for parent in parents):
+                raise ActionError(
+                    Problem(f"{output}: an input is a link on the way to it", "a place of its own")
+                )
             make_folders((root / WORK / output).parent)
         sandbox = Sandbox(
             root=root, binds=tuple(binds), network=program.network, outputs=work.action.outputs
