@@ -35,7 +35,7 @@ inputs = ["größe"]
 outputs = ["large", "d", "small"]
 
 [commands.more]
-argv = ["sh", "-c", "ls -R > listing; tar --sort=name --mtime=@0 -cf tar größe d large small"]
+argv = ["sh", "-c", "ls -R > listing; tar --sort=name --mtime=@0 -cf tar größe d small"]
 inputs = [":files", "größe/*"]
 outputs = ["listing", "tar"]
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from parts.missing import missing
 
 from tritonbuild.errors import ActionError
 from tritonbuild.executors.process import Process, Sandbox, Spec, start
@@ -88,7 +89,7 @@ def mark() -> Iterator[str]:
 @pytest.fixture(params=["plain", "sandboxed"])
 def sandboxed(request: pytest.FixtureRequest) -> bool:
     if request.param == "sandboxed" and namespaces_refusal():
-        pytest.skip(namespaces_refusal())
+        missing(namespaces_refusal(), "allow unprivileged user namespaces")
     return bool(request.param == "sandboxed")
 
 

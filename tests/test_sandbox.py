@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from parts.missing import missing
 
 import tritonbuild
 from tritonbuild.errors import ActionError
@@ -89,7 +90,7 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
     if not namespaces_available():
-        pytest.skip(namespaces_refusal())
+        missing(namespaces_refusal(), "allow unprivileged user namespaces")
     return Box(tmp_path)
 
 
@@ -391,7 +392,7 @@ def test_a_kernel_that_refuses_namespaces_is_found_out(box: Box, tmp_path: Path)
     # In a namespace of its own the limit can be lowered without touching the machine's.
     forbid = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
     if not shutil.which("unshare"):
-        pytest.skip("needs unshare of util-linux")
+        missing("there is no unshare", "apt-get install util-linux")
     prefix = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh")
     said = seen(tmp_path / "x", sys.executable, *prefix)
     assert said.startswith("hermetic=False code=")
