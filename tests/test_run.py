@@ -207,3 +207,11 @@ def test_an_interrupt_while_it_serves_is_its_end(
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     process.communicate()
+
+
+@pytest.mark.parametrize("port", ["99999", "0", "http"])
+def test_a_port_that_is_none_is_an_error(quickstart: WorkspaceFolder, port: str) -> None:
+    outcome = quickstart.run("run", "//models:normalize", "--set", f"http_port={port}")
+    assert outcome.exit_code == 2
+    assert "http_port" in outcome.error["found"]
+    assert outcome.error["expected"] == "a port, 1 to 65535"

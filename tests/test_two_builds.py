@@ -107,7 +107,8 @@ def test_a_second_build_waits_for_the_output_tree(waiting: WorkspaceFolder, door
             assert ended(first)[0] == 0
             code, events = ended(second)
     assert code == 0
-    assert events[0]["status"] == "cached"
+    assert "waiting for it" in events[0]["text"]
+    assert events[1]["status"] == "cached"
     assert events[-1]["metrics"]["executed"] == 0
 
 

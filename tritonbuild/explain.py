@@ -181,8 +181,9 @@ class Diary:
         self._records.keep(KIND, action, entry)
 
     def stories(self, label: Label) -> list[Story]:
-        """Of every action of a target, by name."""
-        return [
+        """Of every action of a target, those that ran last first."""
+        stories = [
             Story(name, last["key"], last["status"], last["ran"], tuple(last["reasons"]))
             for name, last in self._records.records(KIND, f"{label} (").items()
         ]
+        return sorted(stories, key=lambda story: -(story.ran or 0))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from tritonbuild.rule import Context, RunInfo, ToolContext, tool
+from tritonbuild.rule import Context, Problem, RunInfo, ToolContext, UsageError, tool
 
 from ..distribution import DistributionInfo
 from ..servable import ModelInfo
@@ -26,6 +26,12 @@ def serve_info(
     return ctx.interactive(serve, parameters=parameters | PORTS, inputs=inputs)
 
 
+def _port(name: str, value: object) -> int:
+    if not isinstance(value, int) or not 0 < value < 1 << 16:
+        raise UsageError(Problem(f"{name} is {value!r}", "a port, 1 to 65535"))
+    return value
+
+
 @tool("serve", version=1)
 def serve(ctx: ToolContext) -> int:
     """Serves until the build is cancelled or the server ends; its log is shown as it comes."""
@@ -33,7 +39,7 @@ def serve(ctx: ToolContext) -> int:
     from .ports import LOOPBACK, Ports
     from .process import server
 
-    chosen = Ports(*(ctx.parameters[name] for name in PORTS))
+    chosen = Ports(*(_port(name, ctx.parameters[name]) for name in PORTS))
     log = ctx.scratch / "server.log"
     layout = lay_out(ctx, ctx.scratch / "server")
     log.touch()

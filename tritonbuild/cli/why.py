@@ -50,11 +50,11 @@ def command(label: str, as_json: bool) -> NoReturn:
 
 def _tell(story: Story) -> None:
     if story.ran is None:
-        say(f"{story.action}: its result was in the cache already; it never ran here")
+        say(f"{story.action}: its result was in the cache; it did not run for this target")
     else:
         when = datetime.fromtimestamp(story.ran).astimezone().isoformat(" ", "seconds")
         say(f"{story.action}: ran on {when}")
     for reason in story.reasons:
         say(f"    {reason}")
     if story.status == "cached":
-        say(f"    since then nothing changed; the result is cached as {story.key[:12]}")
+        say(f"    nothing had changed at the last build: its result is {story.key[:12]}")
