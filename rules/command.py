@@ -22,6 +22,7 @@ from tritonbuild.rule import (
 )
 
 from .distribution import DistributionInfo
+from .gpu import Gpu, gpu_need
 from .paths import EXPECTED, is_relative, overlap
 from .python.environment import environment
 from .python.requirements import checked
@@ -68,6 +69,11 @@ class Commands(Rule):
         memory: ByteSize | None = Field(
             default=None, description="Memory that it needs, such as `2GiB`."
         )
+        gpu: Gpu | bool = Field(
+            default=False,
+            description="A GPU of its own while it runs: true for any, or a table of what it "
+            "needs. Its kind and the driver are then part of what the outputs were made from.",
+        )
         env: dict[str, str] = Field(default={}, description="Environment variables.")
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
@@ -95,7 +101,7 @@ class Commands(Rule):
             outputs=attributes.outputs,
             environment={**FIXED, **dict.fromkeys(THREADS, threads), **attributes.env},
             network=attributes.network,
-            needs=Needs(attributes.cpu, int(attributes.memory or 0)),
+            needs=Needs(attributes.cpu, int(attributes.memory or 0), gpu=gpu_need(attributes.gpu)),
             timeout=attributes.timeout,
         )
         yield Files(made)

@@ -11,12 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
 from tritonbuild.rule import Artifact, Context, Field, Rule, SourceRef
 
 from .python.requirements import checked
 
 MODEL = "model.py"
 """What makes a backend python-based."""
+DEFAULT_SIZE = "64MiB"
+"""Of the local cache, which does not start without one."""
+SECRETS = {
+    "redis": {"user": "TRITONCACHE_REDIS_USERNAME", "password": "TRITONCACHE_REDIS_PASSWORD"}
+}
+"""Cache → its settings that are secret → where it looks for them besides."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,12 @@ class RepoAgentInfo(ComponentInfo):
     """Provider: a repository agent."""
 
 
+@dataclass(frozen=True)
 class CacheInfo(ComponentInfo):
     """Provider: a response cache."""
+
+    config: tuple[tuple[str, str], ...] = ()
+    """What `--cache-config` tells it, sorted."""
 
 
 class _Component(Rule):
@@ -58,7 +70,7 @@ class _Component(Rule):
         )
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
-        yield self.info(self.table, ctx.label.name, self._folder(ctx), False, ())
+        yield self.info(self.table, ctx.label.base, self._folder(ctx), False, ())
 
     def _folder(self, ctx: Context[Any], *others: str) -> Artifact | None:
         """Raises AnalysisError for a folder with neither its library nor one of the others."""
@@ -69,13 +81,13 @@ class _Component(Rule):
             found = f"{path.text!r} is a label"
             raise ctx.error(found, key="path", expected="a folder of the workspace")
         folder, names = ctx.source(path), ctx.names(path)
-        wanted = (self.library.format(ctx.label.name), *others)
+        wanted = (self.library.format(ctx.label.base), *others)
         if not set(wanted) & set(names):
             raise ctx.error(
                 f"{path.text} holds {', '.join(names[:8]) or 'no files'}",
                 key="path",
                 expected=" or ".join(wanted),
-                remedy=f"the target's name, {ctx.label.name!r}, is the component's",
+                remedy=f"the target's name, {ctx.label.base!r}, is the component's",
             )
         return folder
 
@@ -96,7 +108,7 @@ class Backends(_Component):
         )
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
-        folder, name = self._folder(ctx, MODEL), ctx.label.name
+        folder, name = self._folder(ctx, MODEL), ctx.label.base
         requirements = checked(ctx, ctx.attributes.requirements)
         # With both files there, Triton takes the library.
         python_based = folder is not None and self.library.format(name) not in ctx.names(
@@ -121,9 +133,47 @@ class RepoAgents(_Component):
 
 
 class Caches(_Component):
-    """Where the server keeps responses."""
+    """Where the server keeps responses; a server has one at most."""
 
     table = "caches"
     provides = (CacheInfo,)
     info = CacheInfo
     library = "libtritoncache_{}.so"
+
+    class Attributes(_Component.Attributes):
+        config: dict[str, str | int | bool] = Field(
+            default={},
+            description="What the server tells it (`--cache-config`): `size` for the local one, "
+            f"such as `64MiB`, which is also its default of {DEFAULT_SIZE}; `host` and `port` for "
+            "redis. Redis' user and password come from the environment of whoever starts the "
+            f"server: {', '.join(SECRETS['redis'].values())}.",
+        )
+
+    def analyze(self, ctx: Context[Any]) -> Iterator[object]:
+        name, config = ctx.label.base, dict(ctx.attributes.config)
+        if name == "local":
+            config.setdefault("size", DEFAULT_SIZE)
+        for key in config:
+            if key in SECRETS.get(name, {}):
+                variable = SECRETS[name][key]
+                remedy = f"take it away, and set {variable} where the server is started"
+                raise ctx.error("a secret in a manifest", key=f"config.{key}", remedy=remedy)
+            if not key or not set(key).isdisjoint("=, "):
+                found, expected = f"{key!r} is no name of a setting", "such as `size`"
+                raise ctx.error(found, key="config", expected=expected)
+        texts = sorted((key, self._text(ctx, key, value)) for key, value in config.items())
+        yield CacheInfo(self.table, name, self._folder(ctx), False, (), tuple(texts))
+
+    @staticmethod
+    def _text(ctx: Context[Any], key: str, value: str | int | bool) -> str:
+        """As the command line of a server writes it; sizes in bytes."""
+        if isinstance(value, bool):
+            return str(value).lower()
+        if key != "size":
+            return str(value)
+        try:
+            return str(int(TypeAdapter(ByteSize).validate_python(value)))
+        except ValidationError:
+            raise ctx.error(
+                f"{value!r} is not a size", key="config.size", expected="such as `64MiB`"
+            ) from None

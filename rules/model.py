@@ -2,152 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tritonbuild.rule import (
-    AnalysisError,
-    Artifact,
-    ByName,
-    Context,
-    Dep,
-    Field,
-    Files,
-    Literal,
-    Rule,
-    RunInfo,
-    SourceRef,
-    workspace_default,
-)
+from tritonbuild.rule import Context, Files, Rule, RunInfo, SourceRef
 
 from .component import BackendInfo
-from .distribution import DistributionInfo, needed
-from .model_config import message as model_config
-from .model_config.folder import CONFIG_FILE, MODEL, make_model
-from .model_config.overlay import lay_over
-from .model_config.versions import wrong_number
-from .paths import EXPECTED, is_relative, overlap
+from .distribution import needed
+from .model_attributes import ModelAttributes
+from .model_checks import check
+from .model_config.folder import CONFIG, MODEL, make_model
+from .model_parts import Parts, add_agents, add_derived, add_files, add_steps, sources
 from .python.requirements import checked
-from .servable import ModelInfo, ServableInfo
-from .server.layout import SHELL_WORD
+from .servable import ModelInfo, ServableInfo, servable
 from .server.serve import serve_info
+from .server.show import config_info
+
+READABLE = {"onnxruntime", "openvino", "tensorflow"}
+"""Backends whose inputs and outputs stand in the model's file."""
 
 
 class Models(Rule):
-    """A model: its versions, its config and the backend that runs it."""
+    """A model: its versions, its config and the backend that runs it; or an ensemble of others."""
 
     table = "models"
     provides = (Files, ModelInfo, ServableInfo)
-    needed_to_run = frozenset({"distribution"})
 
-    class Attributes(Rule.Attributes):
-        backend: ByName[BackendInfo] = Field(description="What runs it: a backend's name or label.")
-        versions: dict[str, SourceRef | dict[str, SourceRef]] = Field(
-            default={},
-            description="Version number → a file, which is stored under the name that the backend "
-            "looks for; a folder, which becomes the version's folder; an output of another "
-            "target, which may be either; or a table file name → one of these.",
-        )
-        config: dict[str, Any] = Field(
-            default={},
-            description="Triton's ModelConfig in TOML. Wins over `config_file`: scalars and lists "
-            "replace, tables merge.",
-        )
-        config_file: SourceRef | None = Field(
-            default=None, description="A config.pbtxt to begin with."
-        )
-        name: str | None = Field(
-            default=None, description="Triton's name of the model, if not the target's."
-        )
-        requirements: list[str] = Field(
-            default=[], description="Python packages that the model imports, such as `numpy<2`."
-        )
-        distribution: Dep[DistributionInfo] | None = workspace_default(
-            "The Triton that `tritonbuild run` serves it with."
-        )
+    class Attributes(ModelAttributes):
+        pass
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
         attributes = ctx.attributes
-        backend = ctx.provider(attributes.backend)
-        name = ctx.label.name if attributes.name is None else attributes.name
-        _check(ctx, name, backend)
+        name = ctx.label.base if attributes.name is None else attributes.name
+        backend = ctx.provider(attributes.backend) if attributes.backend else None
+        distribution = ctx.provider(attributes.distribution) if attributes.distribution else None
+        parts = Parts({"name": name, "backend": backend.name if backend else ""})
+        if distribution:
+            parts.parameters["release"] = distribution.release
+        if backend and backend.python_based:
+            parts.parameters["python_based"] = True
+        add_files(ctx, parts)
+        agents = tuple(add_agents(ctx, parts))
+        caches = tuple(ctx.provider(cache) for cache in attributes.caches)
+        check(ctx, name, backend, parts.stored)
+        if caches:
+            parts.parameters["caches"] = [cache.name for cache in caches]
+        members = list(add_steps(ctx, parts, distribution))
+        needs = {model.label: model for model in (*members, *ctx.providers(attributes.bls))}
         requirements = checked(ctx, attributes.requirements)
-        parameters: dict[str, Any] = {"name": name, "backend": backend.name, "versions": {}}
-        inputs: dict[str, Artifact] = {}
-        for number, content in attributes.versions.items():
-            if isinstance(content, SourceRef):
-                inputs[f"versions/{number}"] = artifact = ctx.source(content)
-                parameters["versions"][number] = _own_name(artifact)
-            else:
-                parameters["versions"][number] = ""
-                for file, ref in content.items():
-                    inputs[f"versions/{number}/{file}"] = ctx.source(ref)
-        if attributes.config:
-            parameters["config"] = attributes.config
-        if attributes.config_file is not None:
-            inputs[CONFIG_FILE] = ctx.source(attributes.config_file)
-            parameters[CONFIG_FILE] = _place(inputs[CONFIG_FILE], attributes.config_file)
-        made = ctx.tool(make_model, parameters=parameters, inputs=inputs, outputs=[MODEL])
-        info = ModelInfo(ctx.label, name, made[MODEL], backend, requirements)
-        yield Files({name: info.tree})
+        add_derived(ctx, parts)
+        made = ctx.tool(
+            make_model, parameters=parts.parameters, inputs=parts.inputs, outputs=[MODEL, CONFIG]
+        )
+        info = ModelInfo(
+            ctx.label,
+            name,
+            made[MODEL],
+            made[CONFIG],
+            backend,
+            requirements,
+            agents,
+            caches,
+            tuple(needs[label] for label in sorted(needs)),
+            tuple(sorted(map(int, attributes.versions))) if backend else (1,),
+            _says_io(ctx, backend),
+            tuple(sources(ctx)),
+            _brings(ctx, backend),
+        )
+        held = servable(ctx, [info], "steps" if members else "bls")
+        yield Files({model.name: model.tree for model in held.models})
         yield info
-        yield ServableInfo((info,))
+        yield held
 
     def run(self, ctx: Context[Any]) -> RunInfo:
         distribution = needed(ctx, ctx.attributes.distribution)
         return serve_info(ctx, distribution, ctx.own(ServableInfo).models)
 
+    def config(self, ctx: Context[Any]) -> RunInfo:
+        return config_info(ctx, [ctx.own(ModelInfo)], ctx.attributes.distribution)
 
-def _check(ctx: Context[Any], name: str, backend: BackendInfo) -> None:
-    """What the manifest alone tells. Raises AnalysisError with everything that is wrong."""
-    attributes, errors = ctx.attributes, []
-    if not name.strip() or not name.isprintable() or "/" in name or name in (".", ".."):
-        expected = "a name that is not blank, without '/', and neither '.' nor '..'"
-        errors.append(ctx.error(f"Triton takes no model {name!r}", key="name", expected=expected))
-    elif (backend.python_based or backend.name == "python") and not SHELL_WORD.fullmatch(name):
-        # Triton 2.51 starts the stub with the model's path unquoted in `bash -c`; a space in it
-        # makes the server wait for ever.
-        found = f"the python backend cannot start a model {name!r}"
-        expected = "a name without spaces and other characters that a shell takes apart"
-        errors.append(ctx.error(found, key="name", expected=expected))
-    if not attributes.versions:
-        remedy = 'say which files it is made of: versions = { 1 = "model.onnx" }'
-        errors.append(
-            ctx.error("no version", key="versions", expected="at least one", remedy=remedy)
-        )
-    for number, content in attributes.versions.items():
-        key = f"versions.{number}"
-        if wrong := wrong_number(number):
-            expected = "a whole number above 0, without a leading 0"
-            errors.append(ctx.error(wrong[0], key=key, expected=expected, remedy=wrong[1]))
-        if isinstance(content, Mapping):
-            for file in content:
-                if not is_relative(file):
-                    found = f"{file!r} is not a path below the version's folder"
-                    errors.append(ctx.error(found, key=key, expected=EXPECTED))
-            if twice := overlap(content):
-                found = f"{twice[1]!r} lies inside {twice[0]!r}"
-                errors.append(ctx.error(found, key=key, remedy="take one of them away"))
-    config = model_config.empty()
-    wrong_config = list(lay_over(config, attributes.config, "config"))
-    wrong_config += (
-        replace(problem, key=f"config.{problem.key}")
-        for problem in model_config.complete(config, name, backend.name)
+
+def _says_io(ctx: Context[Any], backend: BackendInfo | None) -> bool:
+    """Whether inputs and outputs are known without a server."""
+    attributes = ctx.attributes
+    if backend is None or backend.name in READABLE or attributes.config_file is not None:
+        return True
+    return bool({"input", "output"} <= attributes.config.keys())
+
+
+def _brings(ctx: Context[Any], backend: BackendInfo | None) -> bool:
+    """Whether the backend's library lies in the model's own folder."""
+    if backend is None:
+        return False
+    attributes = ctx.attributes
+    library = str(attributes.config.get("runtime") or f"libtriton_{backend.name}.so")
+    versions: Iterable[Iterable[str]] = (
+        ctx.names(content) if isinstance(content, SourceRef) else content
+        for content in attributes.versions.values()
     )
-    errors += [
-        ctx.error(problem.found, key=problem.key, expected=problem.expected, remedy=problem.remedy)
-        for problem in wrong_config
-    ]
-    if errors:
-        raise AnalysisError(*(problem for error in errors for problem in error.problems))
-
-
-def _own_name(artifact: Artifact) -> str:
-    return "" if isinstance(artifact, Literal) else PurePosixPath(artifact.path).name
-
-
-def _place(artifact: Artifact, ref: SourceRef) -> str:
-    """A config file's name, for messages."""
-    return ref.text if isinstance(artifact, Literal) or ref.is_label else artifact.path
+    return library in attributes.files or any(library in names for names in versions)

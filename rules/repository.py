@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tritonbuild.rule import Context, Dep, Field, Files, Label, Rule, RunInfo, workspace_default
+from tritonbuild.rule import Context, Dep, Field, Files, Rule, RunInfo, workspace_default
 
 from .distribution import DistributionInfo, needed
-from .servable import ModelInfo, ServableInfo
+from .servable import ModelInfo, ServableInfo, servable
 from .server.serve import serve_info
+from .server.show import config_info
 
 
 class Repositories(Rule):
-    """A model repository: a folder that holds each model under Triton's name of it."""
+    """A model repository: a folder that holds each model under Triton's name of it, with the
+    members of its ensembles and the models that others call."""
 
     table = "repositories"
     provides = (Files, ServableInfo)
@@ -33,24 +35,13 @@ class Repositories(Rule):
             raise ctx.error(
                 "no model", key="models", expected="labels or patterns that match a model"
             )
-        by_name: dict[str, ModelInfo] = {}
-        for model in models:
-            other = by_name.setdefault(model.name, model)
-            if other is not model:
-                raise ctx.error(
-                    f"two models are called {model.name!r}: {_place(other.label)} and "
-                    f"{_place(model.label)}",
-                    key="models",
-                    expected="a Triton name of its own for each model of a repository",
-                    remedy="give one of them another `name`, or leave one of them out",
-                )
-        yield Files({name: model.tree for name, model in by_name.items()})
-        yield ServableInfo(tuple(models))
+        held = servable(ctx, models, "models")
+        yield Files({model.name: model.tree for model in held.models})
+        yield held
 
     def run(self, ctx: Context[Any]) -> RunInfo:
         distribution = needed(ctx, ctx.attributes.distribution)
         return serve_info(ctx, distribution, ctx.own(ServableInfo).models)
 
-
-def _place(label: Label) -> str:
-    return f"{label} ({label.package}/triton.toml)" if label.package else f"{label} (triton.toml)"
+    def config(self, ctx: Context[Any]) -> RunInfo:
+        return config_info(ctx, ctx.own(ServableInfo).models, ctx.attributes.distribution)

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from tritonbuild.rule import (
+    Annotated,
     Artifact,
     Context,
     Dep,
@@ -17,6 +17,7 @@ from tritonbuild.rule import (
     Files,
     Folder,
     Rule,
+    Source,
     SourceRef,
     TestInfo,
     ToolContext,
@@ -27,8 +28,12 @@ from tritonbuild.rule import (
 from .distribution import DistributionInfo, needed
 from .servable import ServableInfo
 from .server.inputs import served
+from .verify.compare import ATOL, RTOL
+from .verify.judge import CASES, CONFIGS, PLACES, case_files, check_cases, places
 
 RESULT, JUNIT, LOG = "result.json", "junit.xml", "server.log"
+
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Verifications(Rule):
@@ -45,17 +50,17 @@ class Verifications(Rule):
         target: Dep[ServableInfo] = Field(description="A model or a repository.")
         cases: SourceRef | None = Field(
             default=None,
-            description="Golden cases, a file or a glob: .json with inputs and outputs as KServe "
-            "v2 writes tensors, or .npz with arrays named inputs/NAME and outputs/NAME.",
+            description="Golden cases, a file, a folder or a glob: .json with inputs and outputs "
+            "as KServe v2 writes tensors, or .npz with arrays named inputs/NAME and outputs/NAME; "
+            "responses for decoupled models, sequences for stateful ones.",
         )
-        rtol: float = Field(
-            default=1e-5,
-            ge=0,
-            allow_inf_nan=False,
-            description="How far a float may be off, as a part of the expected value.",
+        rtol: Tolerance | dict[str, Tolerance] = Field(
+            default=RTOL,
+            description="How far a float may be off, as a part of the expected value; or a table: "
+            "output → how far.",
         )
-        atol: float = Field(
-            default=1e-8, ge=0, allow_inf_nan=False, description="How far it may be off besides."
+        atol: Tolerance | dict[str, Tolerance] = Field(
+            default=ATOL, description="How far it may be off besides; or a table."
         )
         timeout: float = Field(
             default=60.0,
@@ -67,25 +72,26 @@ class Verifications(Rule):
 
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
         attributes = ctx.attributes
-        models = ctx.provider(attributes.target).models
-        inputs, parameters = served(ctx, needed(ctx, attributes.distribution), models)
-        parameters |= {
-            "kind": attributes.kind,
-            "timeout": attributes.timeout,
-            **self._golden(ctx, inputs),
-        }
+        target = ctx.provider(attributes.target)
+        inputs, parameters = served(ctx, needed(ctx, attributes.distribution), target.models)
+        parameters |= {"kind": attributes.kind, "timeout": attributes.timeout}
+        cases = self._cases(ctx)
+        if cases:
+            parameters |= self._golden(ctx, target, cases, inputs)
         made = ctx.tool(
             verify,
             parameters=parameters,
             inputs=inputs,
+            hints=_places(cases),
             outputs=[RESULT, JUNIT, LOG],
             is_test=True,
         )
         yield Files(made)
-        yield TestInfo(attributes.kind, made[RESULT].action, tuple(m.label for m in models))
+        labels = tuple(model.label for model in target.named)
+        yield TestInfo(attributes.kind, made[RESULT].action, labels)
 
-    def _golden(self, ctx: Context[Any], inputs: dict[str, Artifact]) -> dict[str, Any]:
-        """Adds the cases to the inputs; parameters that only this kind has."""
+    def _cases(self, ctx: Context[Any]) -> dict[str, Artifact]:
+        """Those of a golden verification, by their path below the package."""
         attributes = ctx.attributes
         if attributes.kind != "golden":
             for key in ("cases", "rtol", "atol"):
@@ -103,12 +109,39 @@ class Verifications(Rule):
                 expected="cases: files with requests and the right answers",
                 remedy='say cases = "golden/*.json", or kind = "smoke"',
             )
-        for path, artifact in ctx.sources([attributes.cases]).items():
-            inputs[f"cases/{path}"] = artifact
-        return {"rtol": attributes.rtol, "atol": attributes.atol}
+        return ctx.sources([attributes.cases])
+
+    def _golden(
+        self,
+        ctx: Context[Any],
+        target: ServableInfo,
+        cases: dict[str, Artifact],
+        inputs: dict[str, Artifact],
+    ) -> dict[str, Any]:
+        """Adds the cases to the inputs, once they are found to be good; parameters that only this
+        kind has."""
+        attributes = ctx.attributes
+        parameters = {
+            "named": sorted(model.name for model in target.named),
+            "rtol": attributes.rtol,
+            "atol": attributes.atol,
+        }
+        versions = {model.name: list(model.versions) for model in target.models}
+        checked = ctx.tool(
+            check_cases,
+            parameters={**parameters, "versions": versions},
+            inputs={
+                **{f"{CASES}/{path}": artifact for path, artifact in cases.items()},
+                **{f"{CONFIGS}/{model.name}.json": model.config for model in target.models},
+            },
+            hints=_places(cases),
+            outputs=[CASES],
+        )
+        inputs[CASES] = checked[CASES]
+        return parameters
 
 
-@tool("verify", version=2)
+@tool("verify", version=3)
 def verify(ctx: ToolContext) -> int:
     """Starts a server, asks it, and writes what it found. 1: the verification failed."""
     from .server.diagnose import ServerError
@@ -116,6 +149,7 @@ def verify(ctx: ToolContext) -> int:
     from .server.process import server
     from .verify import golden, smoke
     from .verify.client import client
+    from .verify.compare import Tolerances
     from .verify.report import Report
 
     parameters = ctx.parameters
@@ -133,13 +167,18 @@ def verify(ctx: ToolContext) -> int:
                 def unwanted() -> str:
                     return running.gone or ("stopped" if ctx.cancelled else "")
 
-                repository = str(layout.repository)
-                with client(running.grpc, parameters["timeout"], repository, unwanted) as asking:
+                timeout = parameters["timeout"]
+                with client(running.grpc, timeout, layout.places, unwanted) as asking:
                     report.outcomes += golden.run(
-                        asking, _cases(ctx), report.models, parameters["rtol"], parameters["atol"]
+                        asking,
+                        case_files(ctx),
+                        report.models,
+                        parameters["named"],
+                        Tolerances(parameters["rtol"], parameters["atol"]),
+                        places(ctx),
                     )
     except ServerError as error:
-        report.problems += [str(problem) for problem in error.problems]
+        report.problems += error.problems
     ctx.write(RESULT, report.json)
     ctx.write(JUNIT, report.junit)
     ctx.adopt(LOG, log)
@@ -147,14 +186,13 @@ def verify(ctx: ToolContext) -> int:
     return 0 if report.passed else 1
 
 
+def _places(cases: Mapping[str, Artifact]) -> dict[str, dict[str, str]]:
+    """Where cases lie in the workspace, those that do: for messages."""
+    places = {path: case.path for path, case in cases.items() if isinstance(case, Source)}
+    return {PLACES: places}
+
+
 def _models(ctx: ToolContext) -> list[str]:
     folder = ctx.inputs.get("models")
     assert isinstance(folder, Folder), "a server without models is not declared"
     return sorted(folder.entries)
-
-
-def _cases(ctx: ToolContext) -> Mapping[str, Path]:
-    """Files by their path below the package, sorted."""
-    folder = ctx.inputs.get("cases")
-    assert isinstance(folder, Folder), "a golden verification has cases"
-    return {path: ctx.path(f"cases/{path}") for path, _ in folder.files()}

@@ -159,3 +159,11 @@ def quickstart(tmp_path: Path, shared_cache: Path) -> WorkspaceFolder:
         ignore=shutil.ignore_patterns("tritonbuild-out"),
     )
     return WorkspaceFolder(tmp_path / "quickstart", shared_cache)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, shared_cache: Path) -> WorkspaceFolder:
+    """A copy of tests/workspaces/faulty."""
+    shutil.copytree(ROOT / "tests" / "workspaces" / "faulty", tmp_path / "faulty")
+    shutil.copy(ROOT / "examples" / "quickstart" / "triton.lock", tmp_path / "faulty")
+    return WorkspaceFolder(tmp_path / "faulty", shared_cache)

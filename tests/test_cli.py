@@ -349,7 +349,7 @@ def test_the_schema_accepts_the_examples(schema: dict[str, Any], manifest: Path)
         "[modles.x]\n",
         '[models.x]\nbackend = "python"\nverison = {}\n',
         "[models.x]\nbackend = 3\n",
-        "[models.x]\nversions = {}\n",
+        "[models.x]\nsteps = [{ inputs = {}, outputs = {} }]\n",
         '[workspace]\nname = "x"\nrule = []\n',
         '[commands.x]\nargv = "true"\noutputs = ["x"]\n',
         "models = 3\n",

@@ -37,6 +37,7 @@ def folder(workspace: MakeWorkspace, tmp_path: Path) -> WorkspaceFolder:
             "models/triton.toml": TARGET.format("normalize") + TARGET.format("digits"),
             "models/vision/triton.toml": TARGET.format("resnet"),
             "data/triton.toml": TARGET.format("mnist"),
+            "plans/triton.toml": TARGET.format("plan") + 'matrix = { gpu = ["L4", "H100"] }\n',
         }
     )
     program = tmp_path / "bin/tritonbuild"
@@ -87,7 +88,7 @@ def typed(folder: WorkspaceFolder, shell: str, text: str) -> str:
             terminal.type(SET_UP[shell])
             terminal.until(PROMPT)
             # Completion starts the program; the command that is typed calls this function.
-            terminal.type(f'tritonbuild() {{ echo "$*" > new; mv new {told}; }}\n')
+            terminal.type(f'function tritonbuild {{ echo "$*" > new; mv new {told}; }}\n')
             terminal.until(PROMPT)
             terminal.type(f"tritonbuild {text}\n")
             assert eventually(told.exists, PATIENCE)
@@ -104,12 +105,19 @@ def typed(folder: WorkspaceFolder, shell: str, text: str) -> str:
         ("bui\t", "build"),
         ("build --keep\t", "build --keep-going"),
         ("build //models:nor\t", "build //models:normalize"),
+        ("build '//plans:plan[gpu=L\t", "build //plans:plan[gpu=L4]"),
+        ("build //plans:plan[gpu=L4]", "build //plans:plan[gpu=L4]"),
     ],
 )
 def test_what_is_typed_is_completed(
     folder: WorkspaceFolder, shell: str, text: str, arguments: str
 ) -> None:
     assert typed(folder, shell, text).split() == arguments.split()
+
+
+def test_bash_completes_a_variant_without_quotes(folder: WorkspaceFolder) -> None:
+    arguments = typed(folder, "bash", "build //plans:plan[gp\tL\t")
+    assert arguments.strip() == "build //plans:plan[gpu=L4]"
 
 
 def test_after_a_package_bash_waits_for_the_target(folder: WorkspaceFolder) -> None:
@@ -136,6 +144,7 @@ def fish(folder: WorkspaceFolder, text: str) -> list[str]:
         ("build --keep", ["--keep-going"]),
         ("build //models:nor", ["//models:normalize"]),
         ("why //d", ["//data:"]),
+        ("build //plans:plan[gpu=L", ["//plans:plan[gpu=L4]"]),
     ],
 )
 def test_fish_completes(folder: WorkspaceFolder, text: str, offered: list[str]) -> None:
@@ -155,11 +164,17 @@ def offered(folder: WorkspaceFolder, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "labels"),
     [
-        (("build", "//"), ["//:", "//data:", "//models:", "//models/vision:"]),
+        (("build", "//"), ["//:", "//data:", "//models:", "//models/vision:", "//plans:"]),
         (("build", "//models"), ["//models:", "//models/vision:"]),
         (("build", "//models:"), ["//models:normalize", "//models:digits", "//models:all"]),
         (("test", "//data:m"), ["//data:mnist"]),
+        (
+            ("build", "//plans:p"),
+            ["//plans:plan[gpu=L4]", "//plans:plan[gpu=H100]", "//plans:plan"],
+        ),
+        (("why", "//plans:plan[gpu=H"), ["//plans:plan[gpu=H100]"]),
         (("run", "//models/vision:r"), ["//models/vision:resnet"]),
+        (("config", "//models/vision:r"), ["//models/vision:resnet"]),
         (("build", "//none:"), []),
         (("build", ":"), [":all"]),
     ],

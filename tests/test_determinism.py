@@ -39,9 +39,9 @@ argv = ["sh", "-c", "ls -R > listing; tar --sort=name --mtime=@0 -cf tar größe
 inputs = [":files", "größe/*"]
 outputs = ["listing", "tar"]
 
-[backends.onnxruntime]
+[backends.square]
 [models.m]
-backend = "onnxruntime"
+backend = "square"
 versions = {{ 1 = "weights.onnx", 2 = "folder", 3 = {{ "model.onnx" = ":files/large", "labels/é.txt" = ":files/small" }} }}
 config_file = "config.pbtxt"
 [models.m.config]

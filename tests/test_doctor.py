@@ -15,7 +15,7 @@ from tritonbuild.doctor import Finding, examine
 
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
-SUBJECTS = {"Python", "C library", "cache", "outputs", "shared memory", "sandbox", "Docker"}
+SUBJECTS = {"Python", "C library", "cache", "outputs", "shared memory", "sandbox", "GPU", "Docker"}
 
 
 def test_a_machine_that_has_all_is_well(workspace: MakeWorkspace) -> None:

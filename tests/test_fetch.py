@@ -39,15 +39,23 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "cache")
 
 
-def fetch(bench: Bench, parameters: Mapping[str, Any]) -> File:
-    name = parameters["name"]
-    made = bench.run(fetch_file, parameters=parameters, outputs=[name]).outputs[name]
+def fetch(bench: Bench, what: Mapping[str, Any]) -> File:
+    name, hints = what["name"], {key: what[key] for key in ("url", "size") if key in what}
+    parameters = {key: value for key, value in what.items() if key not in hints}
+    made = bench.run(fetch_file, parameters=parameters, hints=hints, outputs=[name]).outputs[name]
     assert isinstance(made, File)
     return made
 
 
 def test_a_package_comes_from_debian(bench: Bench) -> None:
     assert fetch(bench, LIBBZ2).digest == (LIBBZ2["sha256"], LIBBZ2["size"])
+
+
+def test_what_is_here_already_is_not_fetched(bench: Bench) -> None:
+    body = b"what is in the cache"
+    there = bench.file(body)
+    nowhere = {"url": "http://127.0.0.1:1/", "sha256": there.digest.hash, "size": len(body)}
+    assert fetch(bench, {**LIBBZ2, **nowhere}) == there
 
 
 def test_a_package_comes_from_the_mirror_that_the_user_names(

@@ -24,6 +24,7 @@ labels = st.builds(Label, packages, names)
         (":digits", "here", "digits"),
         ("//a.b/c-d:e+f=g,h@i~j", "a.b/c-d", "e+f=g,h@i~j"),
         ("//1:_2", "1", "_2"),
+        ("//a:plan[gpu=L4,batch=-1]", "a", "plan[gpu=L4,batch=-1]"),
     ],
 )
 def test_a_label_names_a_package_and_a_target(text: str, package: str, name: str) -> None:
@@ -61,6 +62,21 @@ def test_what_a_label_is_written_as_means_that_label_everywhere(label: Label) ->
         "//models:-x",
         "//models:.x",
         "//models:x\n",
+        "//models:x[",
+        "//models:x[]",
+        "//models:x[gpu]",
+        "//models:x[gpu=]",
+        "//models:x[=L4]",
+        "//models:x[gpu=L4",
+        "//models:x[gpu=L4]y",
+        "//models:x[gpu=L4],",
+        "//models:x[gpu=L4,]",
+        "//models:x[gpu=L4,gpu=H100]",
+        "//models:x[gpu=a=b]",
+        "//models:x[gpu=a b]",
+        "//models:x[1=L4]",
+        "//models:[gpu=L4]",
+        "//models[gpu=L4]",
         "//mödels:x",
         ":*",
     ],
@@ -77,6 +93,39 @@ def test_a_bare_name_gets_a_hint() -> None:
     assert problem.found == "'densenet' is not a label"
     assert problem.expected == "//package:name, //package or :name"
     assert problem.remedy == "did you mean ':densenet'?"
+
+
+def test_a_variant_has_the_name_of_its_target_and_parameters() -> None:
+    label = Label.parse("//a:plan[gpu=L4,batch=8]")
+    assert (label.base, label.variant) == ("plan", {"gpu": "L4", "batch": "8"})
+    label = Label.parse("//a:x=1,y")
+    assert (label.base, label.variant) == ("x=1,y", {})
+
+
+@pytest.mark.parametrize(
+    ("label", "includes"),
+    [
+        ("//a:plan", True),
+        ("//a:plan[gpu=L4]", True),
+        ("//a:plan[n=1,gpu=L4]", True),
+        ("//a:plan[gpu=L4,n=1]", True),
+        ("//a:plan[gpu=H100]", False),
+        ("//a:plan[more=1]", False),
+        ("//a:plan[gpu=L4,n=1,more=1]", False),
+        ("//a:pla", False),
+        ("//b:plan", False),
+    ],
+)
+def test_a_label_includes_the_variants_that_agree_with_it(label: str, includes: bool) -> None:
+    variant = Label.parse("//a:plan[gpu=L4,n=1]")
+    assert Label.parse(label).includes(variant) is includes
+    assert Pattern.parse(label).matches(variant) is includes
+
+
+def test_a_bare_variant_gets_a_hint() -> None:
+    with pytest.raises(UsageError) as caught:
+        Label.parse("plan[gpu=L4]")
+    assert caught.value.problems[0].remedy == "did you mean ':plan[gpu=L4]'?"
 
 
 def test_an_error_says_which_names_are_good() -> None:

@@ -86,6 +86,13 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o644
 
 
+def test_a_file_of_a_folder_is_named_with_its_path(tmp_path: Path) -> None:
+    request = Request("download", ("s3://bucket/m/",))
+    file = LockedFile("m/1/a model é.onnx", "s3://bucket/m/1/a model é.onnx", "0" * 64, 1)
+    Lock().with_entries({request: [file]}).write(tmp_path)
+    assert Lock.read(tmp_path).get(request) == (file,)
+
+
 def test_an_entry_answers_its_own_request_only(tmp_path: Path) -> None:
     lock = Lock().with_entries({NUMPY: [WHEEL]})
     assert lock.get(NUMPY) == (WHEEL,)
@@ -134,6 +141,9 @@ def test_what_is_no_lock_is_refused(tmp_path: Path, content: str, found: str) ->
     ("key", "value"),
     [
         ("name", "../x.whl"),
+        ("name", "a/../x.whl"),
+        ("name", "/x.whl"),
+        ("name", "a//x.whl"),
         ("name", ""),
         ("url", 1),
         ("sha256", "ab"),

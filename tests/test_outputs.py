@@ -17,6 +17,7 @@ from tritonbuild.errors import ActionError, EnvironmentFailure, OutputsLocked
 from tritonbuild.label import Label
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.outputs import Outputs, clear, folder_for, locked
+from tritonbuild.pointers import Pointers
 from tritonbuild.sources import Sources
 from tritonbuild.workspace import OUTPUTS, Workspace
 
@@ -33,7 +34,8 @@ class Place:
         self.root.mkdir()
         self.cache = DiskCache(folder / "cache")
         self.state = State(folder / "state")
-        self.sources = Sources(Workspace(self.root), self.state)
+        pointers = Pointers(self.root, self.cache)
+        self.sources = Sources(Workspace(self.root), self.state, pointers)
         self.outputs = Outputs(
             self.root, FirstOf(self.cache, self.sources), self.sources, self.state
         )

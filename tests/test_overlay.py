@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import tomli
-from tritonbuild.rules.model_config.message import empty, parse, to_text
+from tritonbuild.rules.model_config.message import empty, installed_schema, parse, to_text
 from tritonbuild.rules.model_config.overlay import lay_over
+
+A_FIELD = f"a field that {installed_schema()} knows"
 
 
 def config_of(toml: str, over: str = "") -> Any:
@@ -146,14 +148,14 @@ def test_the_manifest_s_scheduler_takes_the_place_of_the_file_s() -> None:
             "max_batch_sise = 8",
             "config.max_batch_sise",
             "ModelConfig has no field 'max_batch_sise'",
-            "",
+            A_FIELD,
             "did you mean 'max_batch_size'?",
         ),
         (
             "[[input]]\ndim = [1]",
-            "config.input.0.dim",
+            "config.input[0].dim",
             "ModelInput has no field 'dim'",
-            "",
+            A_FIELD,
             "did you mean 'dims'?",
         ),
         (
@@ -180,14 +182,14 @@ def test_the_manifest_s_scheduler_takes_the_place_of_the_file_s() -> None:
         ),
         (
             "[[input]]\ndims = [1, 2.5]",
-            "config.input.0.dims.1",
+            "config.input[0].dims[1]",
             "2.5",
             "a whole number of 64 bits",
             "",
         ),
-        ("[[input]]\ndims = 3", "config.input.0.dims", "3", "a list", ""),
+        ("[[input]]\ndims = 3", "config.input[0].dims", "3", "a list", ""),
         ("input = { name = 'x' }", "config.input", '{"name": "x"}', "a list", ""),
-        ("input = ['x']", "config.input.0", '"x"', "a table", ""),
+        ("input = ['x']", "config.input[0]", '"x"', "a table", ""),
         ("dynamic_batching = true", "config.dynamic_batching", "true", "a table", ""),
         ("parameters = { a = 1 }", "config.parameters.a", "1", "a table", ""),
         ("parameters = 'a'", "config.parameters", '"a"', "a table", ""),
@@ -215,7 +217,7 @@ def test_the_manifest_s_scheduler_takes_the_place_of_the_file_s() -> None:
         ),
         (
             "[[instance_group]]\nkind = 'KIND_CPUS'",
-            "config.instance_group.0.kind",
+            "config.instance_group[0].kind",
             '"KIND_CPUS"',
             "one of KIND_AUTO, KIND_GPU, KIND_CPU, KIND_MODEL",
             "did you mean 'KIND_CPU'?",
@@ -246,5 +248,5 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert [problem.key for problem in lay_over(empty(), table, "config")] == [
         "config.max_batch_size",
         "config.platfrom",
-        "config.input.0.dims.0",
+        "config.input[0].dims[0]",
     ]

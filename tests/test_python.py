@@ -49,8 +49,8 @@ def debs(bench: Bench) -> Mapping[str, Entry]:
     found: dict[str, Entry] = {}
     for pin in PINS["packages"]:
         url = archive_url(PINS["snapshot"], pin["path"])
-        parameters = {"kind": "https", "name": "deb", "url": url, "sha256": pin["sha256"]}
-        made = bench.run(fetch_file, parameters=parameters, outputs=["deb"])
+        parameters = {"kind": "https", "name": "deb", "sha256": pin["sha256"]}
+        made = bench.run(fetch_file, parameters=parameters, hints={"url": url}, outputs=["deb"])
         found[f"debs/{pin['name']}"] = made.outputs["deb"]
     return found
 

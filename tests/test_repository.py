@@ -18,6 +18,10 @@ name = "test"
 [repositories.all]
 models = ["//..."]
 """
+IO = """\
+input = [{ name = "x", data_type = "FP32", dims = [3] }]
+output = [{ name = "y", data_type = "FP32", dims = [3] }]
+"""
 MODEL = '[models.{}]\nbackend = "square"\nversions = {{ 1 = {{}} }}\n'
 
 
@@ -53,6 +57,49 @@ def test_it_takes_labels_and_patterns_each_model_once(tree: Tree) -> None:
     servable = target.get(ServableInfo)
     assert servable is not None
     assert [str(model.label) for model in servable.models] == ["//a:one", "//a:two"]
+
+
+def test_it_holds_members_and_callees_too(tree: Tree) -> None:
+    square = MODEL.format("square") + "[models.square.config]\n" + IO
+    steps = '[{ model = ":square", inputs = { x = "a" }, outputs = { y = "b" } }]'
+    tree.write(
+        {
+            "triton.toml": ROOT.replace('["//..."]', '["//a:calls", "//a:chain"]'),
+            "a/triton.toml": f"{square}[models.chain]\nsteps = {steps}\n"
+            f'{MODEL.format("calls")}bls = [":called"]\n'
+            f'{MODEL.format("called")}bls = [":last"]\n{MODEL.format("last")}',
+        }
+    )
+    tree.build("//:all")
+    held = {path.partition("/")[0] for path in tree.made("//:all")}
+    assert held == {"called", "calls", "chain", "last", "square"}
+    servable = tree.plan("//:all").targets[Label("", "all")].get(ServableInfo)
+    assert servable is not None
+    assert [model.name for model in servable.named] == ["calls", "chain"]
+
+
+def test_a_member_of_the_name_of_another_model_is_refused(tree: Tree) -> None:
+    called = f'{MODEL.format("one")}bls = ["//b:x"]\n{MODEL.format("two")}'
+    tree.write({"a/triton.toml": called, "b/triton.toml": f'{MODEL.format("x")}name = "two"'})
+    tree.write({"triton.toml": ROOT.replace('["//..."]', '["//a:all"]')})
+    code, (problem,) = tree.problems("//:all")
+    assert code == ExitCode.ANALYSIS_FAILED
+    assert problem.found == (
+        "two models are called 'two': //a:two (a/triton.toml) and //b:x (b/triton.toml)"
+    )
+
+
+def test_models_that_call_one_another_are_refused(tree: Tree) -> None:
+    tree.write(
+        {
+            "a/triton.toml": f'{MODEL.format("one")}bls = [":two"]\n'
+            f'{MODEL.format("two")}bls = [":one"]\n'
+        }
+    )
+    code, (problem,) = tree.problems("//:all")
+    assert code == ExitCode.USAGE
+    assert problem.found == "a cycle: //a:one → //a:two → //a:one"
+    assert problem.key == "models.one.bls[0]"
 
 
 def test_it_needs_no_action_of_its_own(tree: Tree) -> None:

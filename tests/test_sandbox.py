@@ -71,8 +71,9 @@ class Box:
         binds: list[tuple[Path, str]] | None = None,
         network: bool = False,
         memory: int = 0,
+        shown: list[Path] | None = None,
     ) -> Process:
-        sandbox = Sandbox(self.root, binds or (), network, outputs=self.outputs)
+        sandbox = Sandbox(self.root, binds or (), network, outputs=self.outputs, shown=shown or ())
         return start(
             Spec(["bash", "-c", script], ENV, self.work, self.log, sandbox=sandbox, memory=memory)
         )
@@ -280,6 +281,21 @@ def test_devices_work(box: Box) -> None:
         "head -c 8 /dev/zero > z; echo s > /dev/shm/x; echo t > /tmp/x; ! echo > /dev/full;"
         "echo o > /dev/stdout"
     )
+
+
+def test_devices_of_the_host_are_shown_when_asked_for(box: Box) -> None:
+    assert "kmsg" not in box.run("ls /dev").split()
+    shown = [Path("/dev/kmsg"), Path("/dev/pts")]
+    box.start("test -c /dev/kmsg && test -d /dev/pts && ls /dev", shown=shown).wait()
+    assert "kmsg" in box.log.read_text().split()
+
+
+def test_folders_of_the_host_are_shown_read_only_when_asked_for(box: Box) -> None:
+    look = "ls /sys/class/mem; grep ' /sys/class/mem ' /proc/self/mountinfo | cut -d ' ' -f 6"
+    assert "null" not in box.run(f"{look}; true")
+    assert box.start(look, shown=[Path("/sys/class/mem")]).wait() == 0
+    assert "null" in box.log.read_text()
+    assert "ro," in box.log.read_text()
 
 
 def test_programs_gain_no_privileges(box: Box) -> None:

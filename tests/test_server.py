@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -19,11 +20,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from tritonbuild.rules.server import diagnose, ports
-from tritonbuild.rules.server.diagnose import ServerError
+from tritonbuild.rules.server.diagnose import Places, ServerError
 from tritonbuild.rules.server.layout import lay_out
 from tritonbuild.rules.server.ports import LOOPBACK, Ports
 from tritonbuild.rules.server.process import Server, server
-from tritonbuild.rules.verify.cases import Case
+from tritonbuild.rules.verify.cases import Request
 from tritonbuild.rules.verify.client import InferenceError, client
 from tritonbuild.rules.verify.tensors import from_array
 
@@ -263,7 +264,7 @@ def test_a_model_may_write_beside_its_files_without_changing_shared_ones(bench: 
 
 
 def test_a_server_that_dies_under_a_request_is_what_is_told(bench: Bench) -> None:
-    case = Case((from_array("x", np.array([1], np.float32)),), (), version="1")
+    request = Request((from_array("x", np.array([1], np.float32)),), ((),))
 
     def body(ctx: ToolContext) -> None:
         with started(ctx) as running:
@@ -277,10 +278,10 @@ def test_a_server_that_dies_under_a_request_is_what_is_told(bench: Bench) -> Non
                 return running.gone
 
             with (
-                client(running.grpc, 60, "", unwanted) as asking,
+                client(running.grpc, 60, Places(""), unwanted) as asking,
                 pytest.raises(InferenceError, match=r"tritonserver ended \(SIGKILL\)"),
             ):
-                asking.infer(case, "never_answers")
+                list(asking.ask(request, "never_answers", "1"))
 
     bench.run(body, "never_answers")
 
@@ -328,11 +329,11 @@ CONFIG = """\
 [libprotobuf ERROR /x/text_format.cc:337] Error parsing text-format inference.ModelConfig: 6:14: \
 Message type "inference.ModelConfig" has no field named "max_batch_sze".
 E1121 21:25:21.374748 8178 model_repository_manager.cc:1460] "Poll failed for model directory 'm': \
-failed to read text proto from /repo/m/config.pbtxt"
+failed to read text proto from /root/models/m/config.pbtxt"
 """
 STUB = """\
 I1121 21:25:22.397329 8198 pb_stub.cc:2105]  Failed to preinitialize Python stub: Python model \
-file not found in '/repo/m/1/model.py'
+file not found in '/root/models/m/1/model.py'
 """
 
 
@@ -353,7 +354,23 @@ file not found in '/repo/m/1/model.py'
     ],
 )
 def test_the_reason_is_found_in_the_log(log: str, reasons: list[str]) -> None:
-    assert diagnose.reasons(log, "/repo") == reasons
+    told = diagnose.reasons(log, Places("/root"))
+    assert [problem.found for problem in told] == reasons
+
+
+def test_paths_are_told_as_those_of_the_workspace() -> None:
+    sources = {"models/m/1/": "p/code/", "models/m/2/": "p/two.py"}
+    places = Places("/root", sources)
+    text = "in '/root/models/m/1/lib/a.py', /root/models/m/2/model.py and /root/models/n/x"
+    assert places.in_text(text) == "in 'p/code/lib/a.py', p/two.py and n/x"
+
+
+def test_a_module_that_is_missing_is_told_with_the_remedy() -> None:
+    why = "Internal: ModuleNotFoundError: No module named 'sklearn.svm'\n\nAt:\n"
+    log = json.dumps(f"failed to load 'm' version 1: {why}  /root/models/m/1/model.py(3): <module>")
+    (problem,) = diagnose.reasons(log, Places("/root", {"models/m/1/": "p/code/"}))
+    assert problem.found.endswith("(p/code/model.py, line 3, in <module>)")
+    assert problem.remedy.startswith("add the package that has 'sklearn' to `requirements`")
 
 
 def test_models_that_were_still_loading_are_known() -> None:

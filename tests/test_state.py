@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tritonbuild.cache.state import State
+from tritonbuild.cache.state import BATCH, State
 from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure
 from tritonbuild.workspace import Signature
@@ -52,6 +52,21 @@ def test_a_new_digest_replaces_the_old(state: State) -> None:
         ("a", later, Digest.of_bytes(b"y")),
         ("b", SIGNATURE, DIGEST),
     ]
+
+
+def test_digests_are_written_many_at_once(tmp_path: Path) -> None:
+    state, other = State(tmp_path / "state"), State(tmp_path / "state")
+    for number in range(BATCH - 1):
+        state.remember_digests([(str(number), SIGNATURE, DIGEST)])
+    assert state.digest("0", SIGNATURE) == DIGEST
+    assert other.digests() == []
+    state.remember_digests([("last", SIGNATURE, DIGEST)])
+    assert len(other.digests()) == BATCH
+    state.remember_digests([("0", SIGNATURE._replace(mtime_ns=9), DIGEST)])
+    assert state.digest("0", SIGNATURE) is None
+    state.close()
+    assert other.digest("0", SIGNATURE) is None
+    other.close()
 
 
 def test_a_digest_can_be_forgotten(state: State) -> None:

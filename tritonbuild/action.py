@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tritonbuild import reapi
 from tritonbuild.digest import Digest
+from tritonbuild.gpus import GpuNeed
 from tritonbuild.label import Label
 from tritonbuild.merkle import Conflict, Entry, File, Folder, folder_of, to_message
 
@@ -81,6 +82,9 @@ class ToolCall:
     """The tool's own and those of the libraries that make its bytes."""
     parameters: Mapping[str, Any]
     """JSON; keys are manifest keys below the target, so that an explanation can name them."""
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """What helps and cannot change the result, such as where a file of a known digest is to be
+    had. Not in the key."""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -103,6 +107,8 @@ class Needs:
     cpu: float = 1.0
     memory: int = 0
     """Bytes; 0: not limited."""
+    gpu: GpuNeed | None = None
+    """Which GPU it is given, and the driver, is in the key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 from tritonbuild.action import Action, ActionId, Artifact, Needs, Output, Program, Source, ToolCall
 from tritonbuild.errors import AnalysisError, Problem, TritonbuildError, of_code
 from tritonbuild.globs import expand, is_glob
+from tritonbuild.keys import KeyPath
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Declaration
-from tritonbuild.manifest_errors import KeyPath
-from tritonbuild.rule import Dep, Files, RunInfo, SourceRef
+from tritonbuild.rule import Ask, Dep, Files, RunInfo, SourceRef
 from tritonbuild.tools import Tool
 from tritonbuild.workspace import Workspace, normalise
 
 P = TypeVar("P")
 T = TypeVar("T")
+SHOWN = 8
+"""Labels that a remedy lists."""
 
 
 class Unlocked(Exception):
@@ -58,20 +60,22 @@ def analyze(
     workspace: Workspace,
     lock: Lock,
     *,
-    to_run: bool = False,
+    ask: Ask | None = None,
 ) -> Target:
-    """Runs a rule on a target whose dependencies have been analysed; `to_run` asks it also what
-    `tritonbuild run` starts. Raises AnalysisError, or Unlocked."""
+    """Runs a rule on a target whose dependencies have been analysed; `ask` is what
+    an interactive verb asks of it besides. Raises AnalysisError, or Unlocked."""
     target = Target(declaration)
-    context = _Context(target, references, targets, workspace, lock)
+    settings = ask.settings if ask else {}
+    context = _Context(target, references, targets, workspace, lock, settings)
     rule = declaration.rule
     try:
         for provider in rule.analyze(context):
             if not isinstance(provider, rule.provides):
                 raise TypeError(f"{type(rule).__name__} yields {provider!r}, not in its `provides`")
             target.providers.append(provider)
-        if to_run:
-            target.providers.append(rule.run(context))
+        if ask:
+            answer = rule.config if ask.verb == "config" else rule.run
+            target.providers.append(answer(context))
     except TritonbuildError as error:
         located = (_located(problem, declaration) for problem in error.problems)
         raise AnalysisError(*located) from None
@@ -88,8 +92,7 @@ def analyze(
 def _located(problem: Problem, declaration: Declaration) -> Problem:
     if problem.line is not None:
         return problem
-    place = declaration.problem(problem.found)
-    return problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
+    return declaration.place(problem)
 
 
 class _Context:
@@ -102,7 +105,9 @@ class _Context:
         targets: Mapping[Label, Target],
         workspace: Workspace,
         lock: Lock,
+        settings: Mapping[str, str],
     ):
+        self.settings = settings
         self.label = target.label
         self.attributes = target.declaration.attributes
         self._target = target
@@ -116,7 +121,7 @@ class _Context:
         if len(found) != 1:
             key = self._target.declaration.references[dep]
             raise self._wrong(
-                key, f"{dep.text!r} means {len(found)} targets", "exactly one", "name one label"
+                key, f"{dep.text!r} means {len(found)} targets", "exactly one", self._name_one(dep)
             )
         return found[0]
 
@@ -140,6 +145,9 @@ class _Context:
 
     def source(self, ref: SourceRef) -> Artifact:
         if ref.is_label:
+            if (count := len(self._references[ref])) > 1:
+                found = f"{ref.label} means {count} targets"
+                raise self._wrong(self._key(ref), found, "exactly one", self._name_one(ref))
             made = self._outputs(ref)
             if len(made) != 1:
                 raise self._wrong(
@@ -157,7 +165,7 @@ class _Context:
         found: dict[str, Artifact] = {}
         for ref in refs:
             if ref.is_label:
-                new = dict(self._outputs(ref))
+                new = self._outputs(ref)
             elif self._is_glob(ref):
                 paths = self._placed(ref, partial(self._glob, ref.text))
                 new = {self._relative(path): Source(path) for path in paths}
@@ -190,6 +198,7 @@ class _Context:
         *,
         name: str = "",
         parameters: Mapping[str, Any] | None = None,
+        hints: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Artifact] | None = None,
         outputs: Iterable[str],
         needs: Needs = Needs(),  # noqa: B008  # frozen
@@ -197,7 +206,7 @@ class _Context:
     ) -> dict[str, Output]:
         action = Action(
             ActionId(self.label, name or tool.name),
-            ToolCall(tool.name, tool.version, parameters or {}),
+            ToolCall(tool.name, tool.version, parameters or {}, hints or {}),
             inputs or {},
             tuple(outputs),
             needs=needs,
@@ -230,10 +239,16 @@ class _Context:
         )
 
     def interactive(
-        self, tool: Tool, *, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]
+        self,
+        tool: Tool,
+        *,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        is_test: bool = False,
     ) -> RunInfo:
         call = ToolCall(tool.name, tool.version, parameters)
-        action = Action(ActionId(self.label, "serve"), call, inputs, (), cacheable=False)
+        id = ActionId(self.label, tool.name)
+        action = Action(id, call, inputs, (), cacheable=False, is_test=is_test)
         self._target.tools[action.id] = tool
         return RunInfo(action)
 
@@ -246,7 +261,7 @@ class _Context:
     def error(
         self, found: str, *, key: str = "", expected: str = "", remedy: str = ""
     ) -> AnalysisError:
-        return self._wrong(tuple(key.split(".")) if key else (), found, expected, remedy)
+        return self._wrong(self._target.declaration.key_below(key), found, expected, remedy)
 
     def _declare(self, action: Action) -> dict[str, Output]:
         if self._target.actions.get(action.id, action) != action:
@@ -254,10 +269,31 @@ class _Context:
         self._target.actions[action.id] = action
         return {path: Output(action.id, path) for path in action.outputs}
 
-    def _outputs(self, ref: SourceRef) -> Mapping[str, Artifact]:
-        (label,) = self._references[ref]
-        files = self._targets[label].get(Files)
-        made = files.entries if files else {}
+    def _name_one(self, ref: Dep[Any] | SourceRef) -> str:
+        """The remedy where a reference means several targets."""
+        labels = self._references[ref]
+        more = ", …" if len(labels) > SHOWN else ""
+        return f"name one of {', '.join(map(str, labels[:SHOWN]))}{more}" if labels else ""
+
+    def _outputs(self, ref: SourceRef) -> dict[str, Artifact]:
+        """What targets make, or of each the one output that is meant."""
+        found: dict[str, Artifact] = {}
+        for label in self._references[ref]:
+            files = self._targets[label].get(Files)
+            made = self._meant(ref, label, files.entries if files else {})
+            for path, artifact in made.items():
+                if found.setdefault(path, artifact) != artifact:
+                    raise self._wrong(
+                        self._key(ref),
+                        f"{ref.label} means several targets that make {path!r}",
+                        "one, or outputs with a name of their own in each",
+                        self._name_one(ref),
+                    )
+        return found
+
+    def _meant(
+        self, ref: SourceRef, label: Label, made: Mapping[str, Artifact]
+    ) -> Mapping[str, Artifact]:
         if not ref.output:
             return made
         for path, artifact in made.items():
@@ -273,7 +309,8 @@ class _Context:
 
     def _file(self, ref: SourceRef) -> Source:
         path = self._placed(ref, lambda: normalise(self.label.package, ref.text))
-        if self._placed(ref, lambda: self._workspace.look(path)) is None:
+        there = self._placed(ref, lambda: self._workspace.look(path))
+        if there is None and self._workspace.tracked(path) is None:
             raise self._wrong(self._key(ref), f"there is no {path}", "a file or folder that exists")
         return Source(path)
 

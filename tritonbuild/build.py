@@ -32,12 +32,10 @@ from tritonbuild.manifest import Declaration
 from tritonbuild.merkle import Entry, File
 from tritonbuild.outputs import Outputs
 from tritonbuild.plan import Plan, placed
-from tritonbuild.rule import Dep, Files, TestInfo
+from tritonbuild.rule import Dep, Files, RunInfo, TestInfo
 from tritonbuild.scheduler import DONE, Job, State, find_output
 from tritonbuild.session import Session, jobs_of
-
-LOG_SHOWN = 4000
-"""Characters of a verification's log that its failure shows."""
+from tritonbuild.verdict import problems
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,9 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     exit_code: ExitCode = ExitCode.OK
     metrics: Metrics = field(default_factory=Metrics)
+    told_by_files: bool = True
+    """Whether the same build is known to have nothing to do where no file has changed. GPUs and
+    their driver are seen in no file."""
 
 
 def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Report:
@@ -79,7 +80,7 @@ def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Re
             held.enter_context(session.output_lock(wait=options.wait))
         chosen = choose(session, patterns, options)
         plan = session.plan(chosen, locked=options.locked)
-        chosen = [label for label in chosen if _selected(plan.targets[label], options)]
+        chosen = _select(plan, chosen, options)
         build = Build(session, plan, chosen, options)
         build.run()
     build.report.metrics.wall_s = round(time.monotonic() - begun, 3)
@@ -96,13 +97,15 @@ def choose(session: Session, patterns: Sequence[Pattern], options: Options) -> l
     declarations = session.graph.expand(patterns)
     chosen = {d.label for d in declarations if _matches(d, options)}
     if options.test:
-        for label in [p for p in patterns if p.is_label]:
-            package = session.manifests.package(label.package)
+        for pattern in [p for p in patterns if p.is_label]:
+            package = session.manifests.package(pattern.package)
             others = package.declarations.values() if package else ()
-            named = Label(label.package, label.name or "")
+            named = {d.label for d in session.graph.meant(pattern.label)}
             chosen |= {
                 d.label for d in others if _verifies(session, d, named) and _matches(d, options)
             }
+    if declarations and not chosen:
+        raise _none_left(declarations, options)
     taken_away = [pattern for pattern in patterns if pattern.negative]
     return sorted(x for x in chosen if not any(p.matches(x) for p in taken_away))
 
@@ -113,11 +116,41 @@ def _matches(declaration: Declaration, options: Options) -> bool:
     return not options.tags or bool(set(options.tags) & set(declaration.attributes.tags))
 
 
-def _verifies(session: Session, declaration: Declaration, named: Label) -> bool:
+def _none_left(declarations: Sequence[Declaration], options: Options) -> UsageError:
+    """The flags leave nothing of what the patterns mean."""
+    flags = [f"--rule {rule}" for rule in options.rules] + [f"--tag {tag}" for tag in options.tags]
+    tags = {tag for declaration in declarations for tag in declaration.attributes.tags}
+    remedies = [did_you_mean(tag, tags) for tag in options.tags if tag not in tags]
+    found = f"of {_count(declarations, 'target')}, {' '.join(flags)} leaves none"
+    exit_code = ExitCode.NO_TESTS if options.test else None
+    return UsageError(Problem(found, remedy=" ".join(filter(None, remedies))), exit_code=exit_code)
+
+
+def _select(plan: Plan, chosen: Sequence[Label], options: Options) -> list[Label]:
+    """Without the verifications that `--kind` and `--filter` leave out. Raises UsageError when they
+    leave out all."""
+    left = [label for label in chosen if _selected(plan.targets[label], options)]
+    tests = {label: plan.targets[label].get(TestInfo) for label in chosen}
+    kinds = {info.kind for info in tests.values() if info is not None}
+    if options.test and kinds and not any(tests[label] for label in left):
+        flags = [f"--kind {kind}" for kind in options.kinds]
+        flags += [f"--filter {options.filter}"] if options.filter else []
+        count = _count([info for info in tests.values() if info], "verification")
+        found = f"of {count}, {' '.join(flags)} leaves none"
+        expected = f"kinds: {', '.join(sorted(kinds))}" if options.kinds else ""
+        raise UsageError(Problem(found, expected), exit_code=ExitCode.NO_TESTS)
+    return left
+
+
+def _count(things: Sequence[object], word: str) -> str:
+    return f"{len(things)} {word}{'s' if len(things) != 1 else ''}"
+
+
+def _verifies(session: Session, declaration: Declaration, named: set[Label]) -> bool:
     target = getattr(declaration.attributes, "target", None)
     if TestInfo not in declaration.rule.provides or not isinstance(target, Dep):
         return False
-    return named in session.graph.means(declaration, target)
+    return not named.isdisjoint(session.graph.means(declaration, target))
 
 
 def _selected(target: Target, options: Options) -> bool:
@@ -163,6 +196,8 @@ class Build:
         wanted = {id for ids in self._wanted.values() for id in ids}
         needed = self._below(wanted)
         self.report.metrics.actions = len(needed)
+        gpus = (self.jobs[id].action.needs.gpu for id in needed)
+        self.report.told_by_files = all(gpu is None for gpu in gpus)
         self._session.listener(Started(len(self._wanted), len(needed)))
         if self._options.dry_run:
             for id in sorted(needed):
@@ -249,13 +284,17 @@ class Build:
         self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, made))
 
     def _only_inputs(self, target: Target) -> bool:
-        """Whether just what a verification needs was built, not the verification."""
+        """Whether just what a verification or an answer needs was built."""
+        runs = target.get(RunInfo)
+        if runs is not None and runs.action.is_test:
+            return True
         return target.get(TestInfo) is not None and not self._options.test
 
     def _status(self, target: Target, jobs: list[Job]) -> Status:
         states = {job.state for job in jobs}
         info = target.get(TestInfo) if self._options.test else None
-        failed = [job for job in jobs if job.state is State.FAILED]
+        own = [self.jobs[id] for id in target.actions if id in self.jobs]
+        failed = [job for job in (*own, *jobs) if job.state is State.FAILED]
         if any(job.action.id.label == target.label for job in failed):
             cannot = info is not None and isinstance(failed[0].error, EnvironmentFailure)
             return Status.UNAVAILABLE if cannot else Status.FAILED
@@ -265,9 +304,8 @@ class Build:
             verdict = self.jobs[info.action].result
             if verdict.exit_code == 0:
                 return Status.PASSED
-            log = self._session.cache.read(verdict.log).decode(errors="replace").strip()
-            found = log[-LOG_SHOWN:] or f"exit code {verdict.exit_code}"
-            self._blame([target.declaration.problem(found)])
+            told = problems(verdict, self._session.cache.read)
+            self._blame(target.declaration.place(problem) for problem in told)
             return Status.FAILED
         its = self._wanted[target.label] | target.actions.keys()
         return Status.CACHED if self._ran.isdisjoint(its) else Status.BUILT
@@ -331,6 +369,8 @@ class Build:
 def remember(session: Session, folder: Path, request: Sequence[str], report: Report) -> None:
     """Keeps a successful build, so that the same request can be answered from `stat` alone."""
     if report.exit_code is not ExitCode.OK or session.sources.looked_again:
+        return
+    if not report.told_by_files:
         return
     placed: dict[str, list[int]] = {}
     for target in report.targets:

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tritonbuild import gpus
 from tritonbuild.cache.trees import clone
+from tritonbuild.errors import EnvironmentFailure
 from tritonbuild.executors.sandbox import namespaces_refusal
 from tritonbuild.places import cache_root
 
@@ -45,6 +47,7 @@ def examine(root: Path) -> list[Finding]:
         _links,
         _shared_memory,
         _sandbox,
+        _gpus,
         _docker,
     )
     return [finding for check in checks for finding in check(root)]
@@ -114,6 +117,17 @@ def _sandbox(root: Path) -> Iterator[Finding]:
     else:
         text = f"commands run without isolation ({reason}); their results stay on this machine"
         yield Finding("sandbox", None, text, "allow unprivileged user namespaces")
+
+
+def _gpus(root: Path) -> Iterator[Finding]:
+    try:
+        found = gpus.driver()
+    except EnvironmentFailure as error:
+        text = f"{error.problems[0].found}; none is needed but for commands with `gpu`"
+        yield Finding("GPU", True, text)
+        return
+    names = ", ".join([*map(str, found.gpus), *found.unusable]) or "none"
+    yield Finding("GPU", True, f"{names}; driver {found.version}, CUDA {found.cuda}")
 
 
 def _docker(root: Path) -> Iterator[Finding]:

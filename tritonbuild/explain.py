@@ -6,7 +6,6 @@ The facts come from the traversal that makes the key (`action.describe`), writte
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 from tritonbuild.action import Action, Artifact, Literal, Source, describe
 from tritonbuild.digest import Digest
+from tritonbuild.keys import dotted
 from tritonbuild.label import Label
 from tritonbuild.merkle import Entry, File, Folder, Symlink
 
@@ -94,8 +94,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
     """Each value below a key path, both as TOML writes them."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
-            quoted = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-            yield from _leaves(f"{path}.{quoted}", below)
+            yield from _leaves(f"{path}.{dotted((key,))}", below)
     elif isinstance(value, list | tuple) and value:
         for index, below in enumerate(value):
             yield from _leaves(f"{path}[{index}]", below)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
 
 from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
+from tritonbuild.keys import KeyPath
 from tritonbuild.label import Label, Pattern
-from tritonbuild.manifest import WORKSPACE, Declaration, Manifests, Package
-from tritonbuild.manifest_errors import KeyPath
+from tritonbuild.manifest import Declaration, Manifests, Package
 from tritonbuild.rule import ByName, Dep, SourceRef
+from tritonbuild.workspace_settings import WORKSPACE
 
 Reference = Dep[Any] | SourceRef
+SHOWN = 8
+"""Labels that a message lists."""
 
 
 class Graph:
@@ -71,21 +74,34 @@ class Graph:
             root = self.manifests.package(declaration.package.root)
             assert root is not None, "its defaults were read from it"
             return root.problem(problem.found, (WORKSPACE, *key), **rest)
-        package = declaration.package
-        return package.problem(
-            problem.found, (*declaration.key, *key), label=str(declaration.label), **rest
-        )
+        return declaration.problem(problem.found, key, **rest)
 
     def declaration(self, label: Label) -> Declaration:
-        """Raises UsageError when there is no such target."""
+        """Of exactly one target. Raises UsageError when there is none, and when a label means
+        several variants."""
+        found = self.meant(label)
+        if len(found) > 1:
+            raise UsageError(
+                Problem(f"{label} means {len(found)} targets", f"one of: {some_of(found)}")
+            )
+        return found[0]
+
+    def meant(self, label: Label) -> Sequence[Declaration]:
+        """A target, or the variants of one that a label means: at least one. Raises UsageError
+        when there is no such target."""
         package = self.manifests.package(label.package)
         if package is None:
             raise UsageError(Problem(f"{label}: there is no package //{label.package}"))
-        declaration = package.declarations.get(label.name)
-        if declaration is None:
-            found = f"//{label.package} has no target {label.name!r}"
-            raise UsageError(Problem(found, remedy=did_you_mean(label.name, package.declarations)))
-        return declaration
+        if declarations := package.named(label.name):
+            return declarations
+        found = f"//{label.package} has no target {label.name!r}"
+        expected = ""
+        if others := package.variants.get(label.base):
+            expected = f"one of: {some_of(others)}"
+        elif label.base in package.declarations:
+            expected = f"{label.base!r}, which has no matrix"
+        names = {*package.declarations, *package.variants}
+        raise UsageError(Problem(found, expected, did_you_mean(label.name, names)))
 
     def expand(self, patterns: Iterable[Pattern]) -> list[Declaration]:
         """What patterns mean, sorted; later negative ones take away. Raises UsageError when a
@@ -95,8 +111,9 @@ class Graph:
             if pattern.negative:
                 chosen = {label: d for label, d in chosen.items() if not pattern.matches(label)}
                 continue
+            matched: Iterable[Declaration]
             if pattern.is_label:
-                matched = [self.declaration(Label(pattern.package, pattern.name or ""))]
+                matched = self.meant(pattern.label)
             else:
                 matched = [
                     d for package in self._packages(pattern) for d in package.declarations.values()
@@ -123,17 +140,20 @@ class Graph:
         if isinstance(ref, SourceRef):
             if ref.is_label:
                 label = Label.parse(ref.label, package.path, package.root)
-                yield self.declaration(label).label
+                yield from (d.label for d in _agreeing(declaration, self.meant(label), label))
             return
         if isinstance(ref, ByName) and not ref.text.startswith(("//", ":")):
-            yield self._named(package, ref)
+            named = self._named(package, ref)
+            label = Label(named[0].label.package, ref.text)
+            yield from (d.label for d in _agreeing(declaration, named, label))
             return
         pattern = self._named_all(declaration, ref) or Pattern.parse(
             ref.text, package.path, package.root
         )
         if pattern.negative:
             raise UsageError(Problem(f"{ref.text!r} takes away", "a label or pattern that adds"))
-        for found in self.expand([pattern]):
+        asked = pattern.label if pattern.is_label else None
+        for found in _agreeing(declaration, self.expand([pattern]), asked):
             if _provides(found, ref.wants):
                 if found.label != declaration.label or pattern.is_label:
                     yield found.label
@@ -153,24 +173,25 @@ class Graph:
         if pattern.recursive or pattern.negative or pattern.name is not None:
             return None
         package = self.manifests.package(pattern.package)
-        target = package.declarations.get("all") if package else None
-        if target is None or target.label == declaration.label or not _provides(target, ref.wants):
+        targets = package.named("all") if package else ()
+        if any(target is declaration for target in targets):
+            return None
+        if not targets or not _provides(targets[0], ref.wants):
             return None
         return Pattern(pattern.package, "all")
 
-    def _named(self, package: Package, ref: ByName[Any]) -> Label:
-        """The target of a bare name: of the same package, else of the root."""
+    def _named(self, package: Package, ref: ByName[Any]) -> Sequence[Declaration]:
+        """The target of a bare name, with its variants: of the same package, else of the root."""
         candidates: set[str] = set()
         for path in dict.fromkeys((package.path, package.root)):
             there = self.manifests.package(path)
-            declarations = there.declarations if there else {}
-            found = declarations.get(ref.text)
-            if found is not None and _provides(found, ref.wants):
-                return found.label
+            found = there.named(ref.text) if there else ()
+            if found and _provides(found[0], ref.wants):
+                return found
         for path in (package.path, package.root):
             there = self.manifests.package(path)
             declarations = there.declarations if there else {}
-            candidates |= {n for n, d in declarations.items() if _provides(d, ref.wants)}
+            candidates |= {d.label.base for d in declarations.values() if _provides(d, ref.wants)}
         tables = " or ".join(f"[{table}.{ref.text}]" for table in self._tables(ref.wants))
         raise UsageError(
             Problem(
@@ -198,6 +219,39 @@ class Graph:
         raise UsageError(
             first.problem(f"a cycle: {path}", key, expected="targets that do not need themselves")
         )
+
+
+def some_of(declarations: Sequence[Declaration]) -> str:
+    """The labels of a few, for messages."""
+    labels = [str(declaration.label) for declaration in declarations]
+    more = [f"and {len(labels) - SHOWN} more"] if len(labels) > SHOWN else []
+    return ", ".join([*labels[:SHOWN], *more])
+
+
+def _agreeing(
+    declaration: Declaration, found: Sequence[Declaration], asked: Label | None = None
+) -> Sequence[Declaration]:
+    """Within a variant, those that have its values in the parameters that both have and that a
+    reference leaves open. Raises UsageError when a label means none of them."""
+    own = declaration.label.variant
+    if not own:
+        return found
+    said = asked.variant if asked else {}
+    shared = {(key, value) for key, value in own.items() if key not in said}
+    kept = [
+        other
+        for other in found
+        if shared >= {item for item in other.label.variant.items() if item[0] in own} - said.items()
+    ]
+    if asked and not kept:
+        raise UsageError(
+            Problem(
+                f"{asked} has no variant that agrees with {declaration.label}",
+                f"one of: {some_of(found)}",
+                "name one, or give both the same values in their matrix",
+            )
+        )
+    return kept
 
 
 def _provides(declaration: Declaration, wants: type) -> bool:

@@ -39,6 +39,7 @@ class Request:
 @dataclass(frozen=True, slots=True, order=True)
 class LockedFile:
     name: str
+    """Of a file; or of one in a folder, its relative path."""
     url: str
     """Public and without credentials; a mirror may serve it, the digest decides."""
     sha256: str
@@ -108,7 +109,7 @@ def _parse(entry: Mapping[str, Any]) -> tuple[Request, tuple[LockedFile, ...]]:
 
 def _parse_file(file: Mapping[str, Any]) -> LockedFile:
     name, sha256, size = _text(file["name"]), _text(file["sha256"]), file["size"]
-    if name in ("", ".", "..") or "/" in name or not name.isprintable():
+    if {"", ".", ".."}.intersection(name.split("/")) or not name.isprintable():
         raise ValueError(f"{name!r} is not the name of a file")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise ValueError(f"{sha256!r} is not a sha256")

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import tomli
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from tritonbuild import __version__
 from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
 from tritonbuild.globs import expand
+from tritonbuild.keys import KeyPath, key_path
 from tritonbuild.label import Label, check_name, check_package
-from tritonbuild.manifest_errors import KeyPath, explain, problem_at, type_name
+from tritonbuild.manifest_errors import explain, problem_at, type_name
+from tritonbuild.matrix import MATRIX, SIGN, Variant, Wrong, template_schema, variants
 from tritonbuild.registry import Registry
-from tritonbuild.rule import WORKSPACE_DEFAULT, Attributes, Dep, Rule, SourceRef, Strict
+from tritonbuild.rule import Attributes, Dep, Rule, SourceRef, Strict
 from tritonbuild.workspace import MANIFEST, Workspace, declares_workspace
-
-WORKSPACE = "workspace"
-
-
-class Settings(Strict):
-    """`[workspace]`: what holds for the whole tree."""
-
-    name: str = Field(description="The workspace's name, for people.")
-    requires: str = Field(default="", description="Versions of tritonbuild, such as `>=0.1`.")
-    rules: list[str] = Field(default=[], description="Globs of this monorepo's own rule files.")
-    ignore: list[str] = Field(
-        default=[], description="What is not looked at, in .gitignore's syntax, after .gitignore."
-    )
+from tritonbuild.workspace_settings import (
+    WORKSPACE,
+    Settings,
+    absolute,
+    check_version,
+    is_default,
+    settings_model,
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +40,45 @@ class Declaration:
     package: Package
     defaults: frozenset[str] = frozenset()
     """Attributes that `[workspace]` says for it."""
+    written: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    """Of a variant, where its manifest writes keys that a matrix fills in."""
 
     @property
     def key(self) -> KeyPath:
-        return (self.rule.table, self.label.name)
+        return (self.rule.table, self.label.base)
 
     def problem(self, found: str, key: KeyPath = (), **rest: str) -> Problem:
         """A problem of this target, placed at a key below it."""
+        for length in range(len(key), 0, -1) if self.written else ():
+            if above := self.written.get(key[:length]):
+                key = (*above, *key[length:])
+                break
         return self.package.problem(found, (*self.key, *key), label=str(self.label), **rest)
+
+    def place(self, problem: Problem) -> Problem:
+        """A problem that came up below this target, told at its key (one of this target's, in any
+        spelling) or else at the target itself. A file that it names stays."""
+        key = () if problem.file else self.key_below(problem.key)
+        where = self.problem("", key)
+        if not problem.file:
+            problem = replace(problem, key="")
+        return problem.at(label=where.label, file=where.file, line=where.line, key=where.key)
+
+    def key_below(self, text: str) -> KeyPath:
+        """A key path below this target from its text; `steps.0` is `steps[0]` where steps are an
+        array."""
+        path: list[str | int] = []
+        value: Any = self.attributes
+        for part in key_path(text):
+            if isinstance(value, (list, tuple)):
+                index = int(part) if str(part).isdecimal() else len(value)
+                path.append(index if index < len(value) else part)
+                value = value[index] if index < len(value) else None
+            else:
+                path.append(part)
+                held = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+                value = held.get(part)
+        return tuple(path)
 
     @cached_property
     def references(self) -> Mapping[Dep[Any] | SourceRef, KeyPath]:
@@ -66,11 +92,21 @@ class Package:
     root: str
     """The package that `//` means in this manifest."""
     declarations: Mapping[str, Declaration]
+    """By name; a target with a matrix stands here as its variants only."""
     content: bytes
+    variants: Mapping[str, Sequence[Declaration]] = field(default_factory=dict)
+    """Of each target with a matrix, by its name in the manifest."""
 
     @property
     def file(self) -> str:
         return f"{self.path}/{MANIFEST}" if self.path else MANIFEST
+
+    def named(self, name: str) -> Sequence[Declaration]:
+        """What a name means: a target, or all variants that agree with it. Empty if nothing."""
+        if found := self.declarations.get(name):
+            return [found]
+        meant = Label(self.path, name)
+        return [d for d in self.variants.get(meant.base, ()) if meant.includes(d.label)]
 
     def problem(self, found: str, key: KeyPath, **rest: str) -> Problem:
         return problem_at(self.file, self.content, key, found, **rest)
@@ -111,12 +147,12 @@ class Manifests:
             rule.table: (dict[str, rule.Attributes], Field(default={}, description=rule.__doc__))  # type: ignore[name-defined]
             for rule in registry.rules.values()
         }
-        tables[WORKSPACE] = (_settings_model(registry) | None, None)
+        tables[WORKSPACE] = (settings_model(registry) | None, None)
         manifest = create_model("Manifest", __base__=Strict, **tables)
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": MANIFEST,
-            **manifest.model_json_schema(),
+            **template_schema(manifest.model_json_schema()),
         }
 
     def _read(self, path: str) -> Package | None:
@@ -134,7 +170,9 @@ class Manifests:
         tables = parse(file, content)
         tables.pop(WORKSPACE, None)
         declarations: dict[str, Declaration] = {}
-        package = Package(path, root, declarations, content)
+        matrices: dict[str, Sequence[Declaration]] = {}
+        package = Package(path, root, declarations, content, matrices)
+        tables_of: dict[str, str] = {}
         problems: list[Problem] = []
         for table, targets in tables.items():
             rule = registry.rules.get(table)
@@ -150,26 +188,32 @@ class Manifests:
                 continue
             for name, raw in targets.items():
                 try:
-                    declaration = self._declare(package, rule, name, raw, defaults)
+                    declared = self._declare(package, rule, name, raw, defaults)
                 except TritonbuildError as error:
                     problems.extend(error.problems)
                     continue
-                other = declarations.setdefault(name, declaration)
-                if other is not declaration:
+                if tables_of.setdefault(name, table) != table:
                     problems.append(
-                        declaration.problem(
-                            f"the name {name!r} is taken by [{other.rule.table}.{name}]",
+                        declared[0].problem(
+                            f"the name {name!r} is taken by [{tables_of[name]}.{name}]",
                             expected="a name that no other target of the package has",
                             remedy="rename one of them",
                         )
                     )
+                    continue
+                declarations.update(
+                    (declaration.label.name, declaration) for declaration in declared
+                )
+                if declared[0].label.name != name:
+                    matrices[name] = declared
         if problems:
             raise UsageError(*problems)
         return package
 
     def _declare(
         self, package: Package, rule: Rule, name: str, raw: Any, defaults: Mapping[str, Any]
-    ) -> Declaration:
+    ) -> list[Declaration]:
+        """One target, or the variants of one. Raises UsageError."""
         label = Label(package.path, name)
         key = (rule.table, name)
         try:
@@ -180,21 +224,54 @@ class Manifests:
         if not isinstance(raw, dict):
             wrong = f"{'.'.join(key)} is {type_name(raw)}"
             raise UsageError(package.problem(wrong, key, label=str(label), expected="a table"))
-        fields = rule.Attributes.model_fields
-        taken = {name for name in defaults if name in fields and _is_default(fields[name])}
+        if MATRIX not in raw and SIGN not in package.content:
+            return [self._validated(package, rule, Variant(name, raw), defaults)]
+        declared: list[Declaration] = []
+        problems: dict[Problem, Problem] = {}
+        try:
+            for variant in variants(name, raw):
+                try:
+                    declared.append(self._validated(package, rule, variant, defaults))
+                except UsageError as error:  # what all variants have in common is told once
+                    for problem in error.problems:
+                        problems.setdefault(replace(problem, label=""), problem)
+        except Wrong as error:
+            raise UsageError(
+                *(
+                    package.problem(
+                        found, (*key, *where), label=str(label), expected=expected, remedy=remedy
+                    )
+                    for where, found, expected, remedy in error.faults
+                )
+            ) from None
+        if problems:
+            raise UsageError(*problems.values())
+        return declared
+
+    def _validated(
+        self, package: Package, rule: Rule, variant: Variant, defaults: Mapping[str, Any]
+    ) -> Declaration:
+        raw, fields = variant.raw, rule.Attributes.model_fields
+        taken = {name for name in defaults if name in fields and is_default(fields[name])}
         taken -= raw.keys()
         raw |= {name: defaults[name] for name in taken}
+        declared = partial(
+            Declaration,
+            Label(package.path, variant.name),
+            rule,
+            package=package,
+            defaults=frozenset(taken),
+            written=variant.written,
+        )
         try:
-            attributes = rule.Attributes.model_validate(raw)
+            return declared(attributes=_attributes(rule, variant))
         except ValidationError as error:
+            place = declared(attributes=Attributes())
             problems = [
-                package.problem(
-                    found, (*key, *where), label=str(label), expected=expected, remedy=remedy
-                )
+                place.problem(found, where, expected=expected, remedy=remedy)
                 for where, found, expected, remedy in explain(error, raw, rule.Attributes)
             ]
             raise UsageError(*problems) from None
-        return Declaration(label, rule, attributes, package, frozenset(taken))
 
     def _root_of(self, path: str, content: bytes) -> str:
         """The nearest package at or above one that begins a workspace."""
@@ -220,7 +297,7 @@ class Manifests:
                 registry = registry.with_files(
                     self.workspace, self._rule_files(root, file, content, patterns)
                 )
-            model = _settings_model(registry)
+            model = settings_model(registry)
             try:
                 settings = model.model_validate(raw)
             except ValidationError as error:
@@ -231,11 +308,11 @@ class Manifests:
                     for where, found, expected, remedy in explain(error, raw, model)
                 ]
                 raise UsageError(*problems) from None
-            _check_version(file, content, settings.requires)
+            check_version(file, content, settings.requires)
             if not root:
                 self.workspace.ignore(tuple(settings.ignore))
             defaults = {
-                name: _absolute(value)
+                name: absolute(value)
                 for name, value in raw.items()
                 if name not in Settings.model_fields
             }
@@ -280,6 +357,17 @@ def parse(file: str, content: bytes) -> dict[str, Any]:
         raise UsageError(Problem(f"broken TOML: {message}", file=file, line=line)) from None
 
 
+def _attributes(rule: Rule, variant: Variant) -> Attributes:
+    """Raises ValidationError."""
+    try:
+        return rule.Attributes.model_validate(variant.raw)
+    except ValidationError as error:
+        texts = variant.as_texts(error)
+        if texts is None:
+            raise
+        return rule.Attributes.model_validate(texts)
+
+
 def _references(value: Any, key: KeyPath) -> Iterator[tuple[KeyPath, Dep[Any] | SourceRef]]:
     match value:
         case Dep() | SourceRef():
@@ -293,42 +381,3 @@ def _references(value: Any, key: KeyPath) -> Iterator[tuple[KeyPath, Dep[Any] | 
         case list() | tuple():
             for index, item in enumerate(value):
                 yield from _references(item, (*key, index))
-
-
-def _settings_model(registry: Registry) -> type[Settings]:
-    """Settings, with the defaults that this registry's rules take from the workspace."""
-    defaults: dict[str, Any] = {}
-    for rule in registry.rules.values():
-        for name, info in rule.Attributes.model_fields.items():
-            if _is_default(info):
-                text = f"Default of `{name}` where a target does not say."
-                defaults[name] = (str | None, Field(default=None, description=text))
-    return create_model("Settings", __base__=Settings, **defaults)
-
-
-def _is_default(info: Any) -> bool:
-    return isinstance(info.json_schema_extra, dict) and WORKSPACE_DEFAULT in info.json_schema_extra
-
-
-def _absolute(value: Any) -> Any:
-    return f"//{value}" if isinstance(value, str) and value.startswith(":") else value
-
-
-def _check_version(file: str, content: bytes, requires: str) -> None:
-    key = (WORKSPACE, "requires")
-    try:
-        fits = SpecifierSet(requires).contains(__version__, prereleases=True)
-    except InvalidSpecifier:
-        wrong = f"{requires!r} is not a version specifier"
-        raise UsageError(problem_at(file, content, key, wrong, expected="such as >=0.1")) from None
-    if not fits:
-        raise UsageError(
-            problem_at(
-                file,
-                content,
-                key,
-                f"this is tritonbuild {__version__}",
-                expected=requires,
-                remedy=f"pip install 'tritonbuild{requires}'",
-            )
-        )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tritonbuild.errors import Problem, did_you_mean
-
-KeyPath = tuple[str | int, ...]
-
+from tritonbuild.keys import KeyPath, dotted
 
 WANTED = {
     "bool_type": "a boolean",
@@ -31,7 +28,7 @@ def explain(
     """What pydantic found, in a manifest's words: key path, found, expected, remedy."""
     told: dict[KeyPath, tuple[str, list[str], str]] = {}
     for item in error.errors(include_url=False):
-        where, value = _real_path(item["loc"], raw)
+        where, value = real_path(item["loc"], raw)
         if item["type"] == "extra_forbidden":
             remedy = did_you_mean(str(where[-1]), _fields(model, where))
             told[where] = (f"unknown key {where[-1]!r}", [], remedy)
@@ -60,19 +57,7 @@ def problem_at(file: str, content: bytes, key: KeyPath, found: str, **rest: str)
     return Problem(found, file=file, line=line_of(content, key), key=dotted(key), **rest)
 
 
-def dotted(key: KeyPath) -> str:
-    """A key path as TOML writes it: `models.densenet.versions.1`."""
-    text = ""
-    for part in key:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            quoted = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"'
-            text += f".{quoted}" if text else quoted
-    return text
-
-
-def _real_path(loc: tuple[str | int, ...], raw: Any) -> tuple[KeyPath, Any]:
+def real_path(loc: tuple[str | int, ...], raw: Any) -> tuple[KeyPath, Any]:
     """The part of pydantic's location that is in the data; it also names validators."""
     path: list[str | int] = []
     value = raw

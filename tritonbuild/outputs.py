@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any, Protocol
 
 from tritonbuild.atomic import make_folders, remove_tree
@@ -24,7 +23,7 @@ from tritonbuild.workspace import OUTPUTS, placed_look, stands
 KIND = "placed"
 LOCK = ".lock"
 UNFINISHED = ".tmp-"
-"""How the names of folders begin that hold what is not yet in its place."""
+"""How the names begin of what is not yet in its place."""
 TREE_MEDIA_TYPE = "application/vnd.build.bazel.remote.execution.v2.tree"
 FILE_MEDIA_TYPE = "application/octet-stream"
 
@@ -121,8 +120,9 @@ class Outputs:
         if not self._stands(folder, wanted):
             try:
                 make_folders(self._root / OUTPUTS)
-                with TemporaryDirectory(dir=self._root / OUTPUTS, prefix=UNFINISHED) as unfinished:
-                    self._sync(wanted, self._root / folder, Path(unfinished, "entry"))
+                # One name will do: a build holds the lock, and places one target after the other.
+                unfinished = self._root / OUTPUTS / f"{UNFINISHED}entry"
+                self._sync(wanted, self._root / folder, unfinished)
             except OSError as error:
                 raise of_os_error(error, f"{folder} cannot be written") from None
             self._records.keep(

@@ -14,7 +14,7 @@ from tritonbuild.graph import Graph
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Declaration
-from tritonbuild.rule import Files, RunInfo, TestInfo
+from tritonbuild.rule import RUN, Ask, Files, RunInfo, TestInfo
 from tritonbuild.tools import Tool
 
 
@@ -37,14 +37,17 @@ class Plan:
 
     def wanted(self, target: Target, *, test: bool) -> set[ActionId]:
         """The actions whose outputs people want of a target: for a verification its verdict, or
-        without `test` only what the verdict needs; for a target to run also what its tool needs."""
+        without `test` only what the verdict needs; for a target to run also what its tool needs,
+        for one that is asked for a verdict only that."""
+        runs = target.get(RunInfo)
+        if runs is not None and runs.action.is_test:
+            return runs.action.dependencies
         info = target.get(TestInfo)
         if info is not None:
             return {info.action} if test else target.actions[info.action].dependencies
         files = target.get(Files)
         entries = files.entries.values() if files else ()
         made = {artifact.action for artifact in entries if isinstance(artifact, Output)}
-        runs = target.get(RunInfo)
         return made | runs.action.dependencies if runs else made
 
 
@@ -59,11 +62,12 @@ def make_plan(
     *,
     locked: bool = False,
     to_run: Label | None = None,
+    ask: Ask = RUN,
 ) -> tuple[Plan, Lock]:
     """Analyses targets. Returns the plan and the lock, with what had to be resolved; without
     `resolve` nothing is, and the plan tells what would be.
 
-    `to_run` is the target that `tritonbuild run` starts.
+    `to_run` is the target that an interactive verb is about, and `ask` what that verb asks of it.
     Raises every AnalysisError at once; UsageError (exit 2) when `locked` and triton.lock lacks
     an entry.
     """
@@ -83,7 +87,7 @@ def make_plan(
                     targets,
                     graph.manifests.workspace,
                     lock,
-                    to_run=label == to_run,
+                    ask=ask if label == to_run else None,
                 )
             except Unlocked as unlocked:
                 missing.setdefault(unlocked.request, unlocked)
@@ -126,6 +130,4 @@ def _resolve(unlocked: Unlocked, resolve: Resolve) -> list[LockedFile]:
 
 def placed(problems: Iterable[Problem], declaration: Declaration) -> Iterator[Problem]:
     """Problems that came up below a target, told at it where they name no place themselves."""
-    place = declaration.problem("")
-    for problem in problems:
-        yield problem.at(label=place.label, file=place.file, line=place.line, key=place.key)
+    yield from map(declaration.place, problems)

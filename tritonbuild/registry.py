@@ -13,7 +13,7 @@ from types import ModuleType
 
 from tritonbuild.digest import Digest
 from tritonbuild.errors import EnvironmentFailure, Problem, UsageError, of_code
-from tritonbuild.rule import Resolver, Rule
+from tritonbuild.rule import Importer, Resolver, Rule
 from tritonbuild.tools import Tool
 from tritonbuild.tools.tool import REVISION
 from tritonbuild.workspace import Workspace
@@ -28,11 +28,14 @@ class Registry:
     tools: Mapping[str, Tool] = field(default_factory=dict)
     resolvers: Mapping[str, Resolver] = field(default_factory=dict)
     """By kind."""
+    importers: Mapping[str, Importer] = field(default_factory=dict)
+    """By kind."""
 
     def with_module(self, module: ModuleType, file: str = "") -> Registry:
-        """Adds all rules, tools and resolvers that are attributes of a module. Raises UsageError
-        when a table, a tool or a kind of lock request has an owner already."""
+        """Adds all rules, tools, resolvers and importers that are attributes of a module. Raises
+        UsageError when a table, a tool or a kind of request has an owner already."""
         rules, tools, resolvers = dict(self.rules), dict(self.tools), dict(self.resolvers)
+        importers = dict(self.importers)
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Rule) and hasattr(value, "table"):
                 owner = rules.setdefault(value.table, value())
@@ -44,7 +47,11 @@ class Registry:
                 isinstance(value, Resolver) and resolvers.setdefault(value.kind, value) is not value
             ):
                 raise _taken("resolver", value.kind, file or module.__name__)
-        return Registry(rules, tools, resolvers)
+            elif (
+                isinstance(value, Importer) and importers.setdefault(value.kind, value) is not value
+            ):
+                raise _taken("importer", value.kind, file or module.__name__)
+        return Registry(rules, tools, resolvers, importers)
 
     def with_files(self, workspace: Workspace, paths: Iterable[str]) -> Registry:
         """Adds a workspace's own rule files."""

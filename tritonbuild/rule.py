@@ -18,8 +18,10 @@ a target into actions. Analysis is pure: it runs nothing and reads no file's con
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,6 +38,8 @@ from tritonbuild.errors import (
     UsageError,
     did_you_mean,
 )
+from tritonbuild.gpus import GpuNeed
+from tritonbuild.keys import KeyPath, dotted, key_path
 from tritonbuild.label import Label
 from tritonbuild.lock import LockedFile, Request
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of, merge
@@ -54,6 +58,7 @@ __all__ = [
     "Conflict",
     "Context",
     "Dep",
+    "Desk",
     "Digest",
     "Entry",
     "EnvironmentFailure",
@@ -61,6 +66,11 @@ __all__ = [
     "File",
     "Files",
     "Folder",
+    "GpuNeed",
+    "ImportRequest",
+    "Imported",
+    "Importer",
+    "KeyPath",
     "Label",
     "Literal",
     "LockedFile",
@@ -82,9 +92,13 @@ __all__ = [
     "TritonbuildError",
     "UsageError",
     "did_you_mean",
+    "dotted",
     "folder_of",
+    "importer",
+    "key_path",
     "merge",
     "resolver",
+    "resolver_at_desk",
     "tool",
     "workspace_default",
 ]
@@ -163,6 +177,12 @@ class Attributes(Strict):
     """What every target may say."""
 
     tags: list[str] = Field(default=[], description="Words to select targets by (`--tag`).")
+    matrix: dict[str, Annotated[list[str | int | float | bool], Field(min_length=1)]] = Field(
+        default={},
+        description="Parameters with values: the target stands for one variant of each "
+        'combination, such as `:plan[gpu=L4]`; "{matrix.gpu}" in its strings is that value. What '
+        "a rule sees is a variant, and empty here.",
+    )
 
 
 def workspace_default(description: str) -> Any:
@@ -191,9 +211,23 @@ class TestInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What `tritonbuild run` starts: a tool that runs until it is stopped."""
+    """What an interactive verb starts: a tool that runs until it is stopped, or that prints to
+    standard output and ends."""
 
     action: Action
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What an interactive verb asks of its target."""
+
+    verb: typing.Literal["run", "config"] = "run"
+    """The verb, and the method of the rule that answers it."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What the command line says besides."""
+
+
+RUN = Ask()
 
 
 class Context(Protocol[P_co]):
@@ -202,6 +236,8 @@ class Context(Protocol[P_co]):
     label: Label
     attributes: Any
     """An instance of the rule's Attributes."""
+    settings: Mapping[str, str]
+    """What the command line says to an interactive verb; empty in a build."""
 
     def provider(self, dep: Dep[P]) -> P:
         """Of the one target that the reference means."""
@@ -227,13 +263,15 @@ class Context(Protocol[P_co]):
         *,
         name: str = "",
         parameters: Mapping[str, Any] | None = None,
+        hints: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Artifact] | None = None,
         outputs: Iterable[str],
         needs: Needs = ...,
         is_test: bool = False,
     ) -> dict[str, Output]:
         """Declares an action that calls a tool; its outputs by path. `name` tells it from the
-        target's other actions (default: the tool's); the same may be declared again."""
+        target's other actions (default: the tool's); the same may be declared again. `hints` help
+        the tool and cannot change what it makes: they are not part of the key."""
 
     def program(
         self,
@@ -250,9 +288,15 @@ class Context(Protocol[P_co]):
         """Declares an action that runs a program in the sandbox."""
 
     def interactive(
-        self, tool: Tool, *, parameters: Mapping[str, Any], inputs: Mapping[str, Artifact]
+        self,
+        tool: Tool,
+        *,
+        parameters: Mapping[str, Any],
+        inputs: Mapping[str, Artifact],
+        is_test: bool = False,
     ) -> RunInfo:
-        """What `tritonbuild run` starts; not part of any build."""
+        """What an interactive verb starts; not part of any build. What the command line says
+        replaces parameters by name. `is_test`: a non-zero exit is a verdict, not a failure."""
 
     def locked(self, request: Request) -> tuple[LockedFile, ...]:
         """What triton.lock pins for a request."""
@@ -272,7 +316,7 @@ class Rule:
     """Types of provider that `analyze` may yield."""
 
     needed_to_run: ClassVar[frozenset[str]] = frozenset()
-    """Attributes that only `run` looks at: a build does not depend on their targets."""
+    """Attributes that only interactive verbs look at: a build does not depend on their targets."""
 
     class Attributes(Attributes):
         """The attributes of a target."""
@@ -285,13 +329,34 @@ class Rule:
         """What `tritonbuild run` starts; called after `analyze`. By default nothing."""
         raise ctx.error("a target of this rule cannot be run")
 
+    def config(self, ctx: Context[Any]) -> RunInfo:
+        """What `tritonbuild config` starts: a tool that prints how the target is configured;
+        called after `analyze`. By default nothing."""
+        raise ctx.error("a target of this rule has no config to show")
+
+
+class Desk(Protocol):
+    """Where a resolver works that has to look at content."""
+
+    @property
+    def scratch(self) -> Path:
+        """A private folder, removed afterwards."""
+
+    def keep(self, file: Path) -> Digest:
+        """Moves a file into the cache, where tools find it by its digest."""
+
 
 @dataclass(frozen=True)
 class Resolver:
     """Answers a lock request of its kind; the only step of planning that may use the network."""
 
     kind: str
-    function: Callable[[Request], Sequence[LockedFile]] = field(compare=False)
+    function: Callable[..., Sequence[LockedFile]] = field(compare=False)
+    at_desk: bool = False
+    """Whether the function looks at content: it takes a Desk too."""
+
+    def answer(self, request: Request, desk: Desk) -> Sequence[LockedFile]:
+        return self.function(request, desk) if self.at_desk else self.function(request)
 
 
 def resolver(
@@ -299,3 +364,56 @@ def resolver(
 ) -> Callable[[Callable[[Request], Sequence[LockedFile]]], Resolver]:
     """Makes a resolver of a function."""
     return lambda function: Resolver(kind, function)
+
+
+def resolver_at_desk(
+    kind: str,
+) -> Callable[[Callable[[Request, Desk], Sequence[LockedFile]]], Resolver]:
+    """Makes a resolver of a function that looks at content."""
+    return lambda function: Resolver(kind, function, at_desk=True)
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """Folders that are to become packages. Paths are relative to the root, `/` between names."""
+
+    root: Path
+    """Of the workspace that they belong to."""
+    packages: tuple[str, ...]
+    """The folders; empty text is the root itself. None of them has a manifest."""
+    manifest: Mapping[str, Any] | None
+    """What the root's manifest says; None: there is none yet, and the importer writes it."""
+    names: Callable[[str], Sequence[tuple[str, bool]]]
+    """The names in a folder and whether each is a folder itself, sorted. Raises UsageError for
+    what cannot be part of a workspace."""
+    ignored: Callable[[str, bool], bool]
+    """Whether a path (and is it a folder?) is left out of folders that are named as a whole."""
+    never_counts: Callable[[str, bool], bool]
+    """Whether it is left out even where a manifest names its folder explicitly."""
+    options: Mapping[str, str]
+    """What the command line said besides, by the names of its flags."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an importer would write."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Path relative to the root → content."""
+    findings: tuple[Problem, ...] = ()
+    """What people should know; none of it stands in the way of the files."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Reads what is there already and says which manifests declare it; writes nothing. Raises
+    TritonbuildError, with everything that is wrong."""
+
+    kind: str
+    """What it reads: `model-repository`."""
+    function: Callable[[ImportRequest], Imported] = field(compare=False)
+
+
+def importer(kind: str) -> Callable[[Callable[[ImportRequest], Imported]], Importer]:
+    """Makes an importer of a function."""
+    return lambda function: Importer(kind, function)

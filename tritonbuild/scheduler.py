@@ -1,5 +1,5 @@
-"""Runs the actions of a plan: each after those that it needs, as many at once as slots and memory
-allow, and stops below a failure.
+"""Runs the actions of a plan: each after those that it needs, as many at once as slots, memory and
+GPUs allow, and stops below a failure.
 
     waiting → ready → running → built | cached | failed        skipped: below a failure
 
@@ -13,17 +13,25 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from tritonbuild.action import Action, ActionId, Encoded, Literal, Output, Source, encode
 from tritonbuild.cache import Result
 from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
-from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
+from tritonbuild.errors import (
+    ActionError,
+    EnvironmentFailure,
+    Interrupted,
+    Problem,
+    TritonbuildError,
+    of_os_error,
+)
 from tritonbuild.events import ActionEnded, ActionStarted, Listener, Status
 from tritonbuild.executors import Execution, Executor, Work
 from tritonbuild.explain import Diary, facts_of
+from tritonbuild.gpus import Gpus, Lease
 from tritonbuild.merkle import Conflict, Entry, File, Folder
 from tritonbuild.sources import Sources
 from tritonbuild.tools import Tool
@@ -60,6 +68,15 @@ class Job:
     error: TritonbuildError | None = None
     needed_by: list[ActionId] = field(default_factory=list)
     open_needs: int = 0
+    lease: Lease | None = None
+    """The GPUs that it holds."""
+
+    @property
+    def here(self) -> Action:
+        """The action, with what of this machine is in its key."""
+        if self.lease is None:
+            return self.action
+        return replace(self.action, platform={**self.action.platform, **self.lease.facts})
 
     @property
     def result(self) -> Result:
@@ -90,6 +107,7 @@ class Scheduler:
         self._cancellation = cancellation
         self._slots = slots or os.cpu_count() or 1
         self._memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._gpus = Gpus()
         self._keep_going = keep_going
         self._done: Callable[[Job], None] = lambda job: None
         self._failed = False
@@ -128,7 +146,11 @@ class Scheduler:
                 running[pool.submit(self._execute, job)] = job
             finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
             for future in finished:
-                ready.extend(self._finish(running.pop(future), future))
+                job = running.pop(future)
+                if job.lease is not None:
+                    self._gpus.give_back(job.lease)
+                    job.lease = None
+                ready.extend(self._finish(job, future))
             if self._failed and not self._keep_going:
                 ready.clear()
 
@@ -159,20 +181,35 @@ class Scheduler:
                 break
             need = job.action.needs
             alone = not held and not chosen
-            if alone or (min(need.cpu, self._slots) <= slots and need.memory <= memory):
+            fits = alone or (min(need.cpu, self._slots) <= slots and need.memory <= memory)
+            if fits and self._has_gpus(job):
                 chosen.append(job)
                 slots -= need.cpu
                 memory -= need.memory
         return chosen
 
+    def _has_gpus(self, job: Job) -> bool:
+        """Whether it has the GPUs that it needs, or will never get them here, which is told as
+        its failure; else they are taken for now."""
+        need = job.action.needs.gpu
+        if need is None:
+            return True
+        try:
+            job.lease = self._gpus.take(need)
+        except EnvironmentFailure as error:
+            job.error = error
+        return job.lease is not None or job.error is not None
+
     def _execute(self, job: Job) -> Execution:
         """Looks up or runs."""
+        if job.error is not None:
+            raise job.error
         entries, encoded = self.encode(job)
-        facts = facts_of(job.action, job.table, entries)
+        facts = facts_of(job.here, job.table, entries)
         name = str(job.action.id)
         reasons = self._diary.reasons(name, encoded.key, facts)
         self._listener(ActionStarted(name))
-        execution = self._executor.execute(Work(job.action, encoded, job.tool))
+        execution = self._executor.execute(Work(job.here, encoded, job.tool, job.lease))
         executed = not execution.cached
         self._diary.keep(name, encoded.key, facts, executed=executed, reasons=reasons)
         status = Status.BUILT if executed else Status.CACHED
@@ -191,7 +228,7 @@ class Scheduler:
                 case Output(action, output):
                     entries[path] = find_output(self.jobs[action], output)
         try:
-            return entries, encode(job.action, entries)
+            return entries, encode(job.here, entries)
         except Conflict as error:
             raise ActionError(Problem(f"{error} in its inputs", "one content a path")) from None
 

@@ -1,4 +1,4 @@
-"""Starts what a target can run, in the foreground."""
+"""Starts what an interactive verb asks of a target, in the foreground."""
 
 from __future__ import annotations
 
@@ -7,28 +7,43 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from tritonbuild.action import ToolCall
 from tritonbuild.build import Build, Options, Report
-from tritonbuild.errors import ActionError, Interrupted, Problem, UsageError, did_you_mean
+from tritonbuild.errors import (
+    ActionError,
+    ExitCode,
+    Interrupted,
+    Problem,
+    UsageError,
+    did_you_mean,
+)
 from tritonbuild.executors import Work
 from tritonbuild.label import Label
 from tritonbuild.plan import placed
-from tritonbuild.rule import RunInfo
+from tritonbuild.rule import Ask, RunInfo
 from tritonbuild.scheduler import Job
 from tritonbuild.session import Session
 
 
 def serve(
-    session: Session, label: Label, settings: Mapping[str, str], *, locked: bool = False
+    session: Session,
+    label: Label,
+    settings: Mapping[str, str],
+    *,
+    locked: bool = False,
+    verb: Literal["run", "config"] = "run",
 ) -> Report:
-    """Builds a target with what its tool needs, then runs the tool until it is interrupted, which
-    is no error then. `settings` replace parameters of the tool by name. Raises ActionError when
-    the tool ends by itself with another exit code than 0."""
+    """Builds a target with what its tool needs, then runs the tool to its end; for `run` that is
+    when it is interrupted, which is no error then. `settings` replace parameters of the tool by
+    name. Raises ActionError when the tool ends by itself with another exit code than 0, unless
+    that is its verdict: then the report says that a verification failed."""
     begun = time.monotonic()
+    label = session.graph.declaration(label).label
     with session.cache.in_use():
         with session.output_lock(wait=True):
-            plan = session.plan([label], locked=locked, to_run=label)
+            plan = session.plan([label], locked=locked, to_run=label, ask=Ask(verb, settings))
             target = plan.targets[label]
             info = target.get(RunInfo)
             assert info is not None, "analysed to run"
@@ -46,10 +61,13 @@ def serve(
             with session.cancellation.shield():
                 work = Work(action, encoded, job.tool)
                 exit_code = session.tools.run(work, sys.stderr).exit_code
-            if exit_code:
+            if exit_code and action.is_test:
+                build.report.exit_code = ExitCode.TEST_FAILED
+            elif exit_code:
                 raise ActionError(f"{call.name} ended with exit code {exit_code}")
         except Interrupted:
-            pass  # Ctrl-C is how it ends
+            if verb != "run":  # which has no other end
+                raise
         except ActionError as error:
             raise ActionError(*placed(error.problems, target.declaration)) from None
     return build.report

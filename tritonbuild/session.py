@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from tritonbuild import outputs
@@ -15,7 +17,8 @@ from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.state import State
 from tritonbuild.cache.trees import Trees
 from tritonbuild.cancel import Cancellation
-from tritonbuild.errors import AnalysisError, Problem, UsageError, did_you_mean
+from tritonbuild.digest import Digest
+from tritonbuild.errors import AnalysisError, Problem, UsageError, did_you_mean, of_os_error
 from tritonbuild.events import Listener, Note
 from tritonbuild.executors import Executor
 from tritonbuild.executors.cached import Cached
@@ -31,8 +34,9 @@ from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Manifests
 from tritonbuild.places import cache_root, state_folder
 from tritonbuild.plan import Plan, make_plan
+from tritonbuild.pointers import Pointers
 from tritonbuild.registry import installed
-from tritonbuild.rule import Rule
+from tritonbuild.rule import RUN, Ask, Rule
 from tritonbuild.scheduler import Job, Scheduler
 from tritonbuild.sources import Sources
 from tritonbuild.workspace import Workspace
@@ -58,7 +62,8 @@ class Session:
         self.cache = DiskCache(cache_root(), lambda text: listener(Note(text)))
         self.state_folder = state_folder(self.cache.root, root)
         self.state = State(self.state_folder)
-        self.sources = Sources(self.workspace, self.state, cancellation.check)
+        pointers = Pointers(root, self.cache, cancellation.check)
+        self.sources = Sources(self.workspace, self.state, pointers, cancellation.check)
         self.blobs = FirstOf(self.cache, self.sources)
         self.diary = Diary(self.state)
 
@@ -90,13 +95,20 @@ class Session:
         return (self.cache, self.blobs, Trees(self.cache), self.cache.tmp, self.cancellation)
 
     def plan(
-        self, labels: Iterable[Label], *, locked: bool = False, to_run: Label | None = None
+        self,
+        labels: Iterable[Label],
+        *,
+        locked: bool = False,
+        to_run: Label | None = None,
+        ask: Ask = RUN,
     ) -> Plan:
         """Analyses targets; triton.lock is written when something had to be resolved."""
         self.workspace.look(LOCK_FILE)
         before = Lock.read(self.root)
         resolve = None if self.dry_run else self._resolve
-        plan, lock = make_plan(self.graph, labels, before, resolve, locked=locked, to_run=to_run)
+        plan, lock = make_plan(
+            self.graph, labels, before, resolve, locked=locked, to_run=to_run, ask=ask
+        )
         for request in plan.unresolved:
             note = f"would resolve {request}; what that leads to is not known yet"
             self.listener(Note(note))
@@ -153,7 +165,23 @@ class Session:
             found = f"nothing resolves {request.kind!r}"
             raise UsageError(Problem(found, remedy=did_you_mean(request.kind, resolvers)))
         self.listener(Note(f"resolving {request}"))
-        return resolvers[request.kind].function(request)
+        with TemporaryDirectory(dir=self.cache.tmp) as scratch:
+            desk = _Desk(Path(scratch), self.cache)
+            try:
+                return resolvers[request.kind].answer(request, desk)
+            except OSError as error:
+                raise of_os_error(error, f"{request} cannot be resolved") from None
+
+
+@dataclass
+class _Desk:
+    """Implements rule.Desk."""
+
+    scratch: Path
+    _cache: DiskCache
+
+    def keep(self, file: Path) -> Digest:
+        return self._cache.adopt(file)
 
 
 def jobs_of(plan: Plan) -> dict[ActionId, Job]:

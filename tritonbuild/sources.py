@@ -7,15 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, AnalysisError, Moved, Problem, UsageError
 from tritonbuild.merkle import Entry, File, Folder, folder_of
-from tritonbuild.workspace import Ignored, Signature, Workspace, always_ignored
-
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+from tritonbuild.pointers import LIMIT, MAGIC, Pointers
+from tritonbuild.workspace import TRACKED, Ignored, Signature, Workspace, always_ignored
 
 
 class Digests(Protocol):
@@ -30,11 +29,16 @@ class Sources:
     the file in the workspace that has it."""
 
     def __init__(
-        self, workspace: Workspace, memory: Digests, check: Callable[[], None] = lambda: None
+        self,
+        workspace: Workspace,
+        memory: Digests,
+        pointers: Pointers,
+        check: Callable[[], None] = lambda: None,
     ):
         """`check` is called now and then while a file is read; what it raises ends that."""
         self._workspace = workspace
         self._memory = memory
+        self._pointers = pointers
         self._check = check
         self.looked_again = False
         self._known: dict[str, tuple[Signature, File]] = {}
@@ -62,8 +66,12 @@ class Sources:
 
     def _folder(self, path: str, ignored: Ignored) -> Folder:
         paths = list(self._workspace.walk(path, ignored))
-        parents = {parent.as_posix() for file in paths for parent in PurePosixPath(file).parents}
-        inside = {parent for parent in parents if parent == path or parent.startswith(f"{path}/")}
+        inside: set[str] = set()
+        for file in paths:
+            parent = file.rpartition("/")[0]
+            while parent != path and parent not in inside:
+                inside.add(parent)
+                parent = parent.rpartition("/")[0]
         with self._lock:
             self._contents[path] = [path, *inside, *paths]
         files = self._pool.map(self._file, paths)
@@ -115,6 +123,8 @@ class Sources:
         signature = self._workspace.look(path)
         if signature != self._workspace.seen[path]:
             raise Moved([path])
+        if signature is None and (tracked := self._workspace.tracked(path)):
+            return self._tracked(path, tracked)
         if signature is None:
             link = self._workspace.absolute(path).is_symlink()
             found = f"{path} {'is a link to nothing' if link else 'does not exist'}"
@@ -127,19 +137,57 @@ class Sources:
         if known is not None and known[0] == signature:
             return known[1]
         digest = self._memory.digest(path, signature)
-        if digest is None:
-            digest = self._hash(path, signature)
+        stands_for = None
+        if digest is None or digest.size != signature.size:  # not known, or a pointer's
+            there = digest is not None and self._pointers.has(digest)
+            stands_for = digest if there else self._stands_for(path, signature)
+        digest = stands_for or digest or self._hash(path, signature)
         file = File(digest, signature.executable)
         with self._lock:
             self._known[path] = (signature, file)
-            self._holders[digest] = path
+            if stands_for is None:
+                self._holders[digest] = path
+        return file
+
+    def _stands_for(self, path: str, signature: Signature) -> Digest | None:
+        """What a Git LFS pointer stands for; None for any other file."""
+        if signature.size > LIMIT:
+            return None
+        begun = time.time_ns()
+        try:
+            content = self._workspace.absolute(path).read_bytes()
+        except OSError:
+            return None  # told when it is hashed
+        if not content.startswith(MAGIC):
+            return None
+        digest = self._pointers.lfs(path, content)
+        # One as long as what it stands for could not be told from any other file.
+        if signature.settled(begun) and digest.size != signature.size:
+            self._memory.remember_digests([(path, signature, digest)])
+        return digest
+
+    def _tracked(self, path: str, signature: Signature) -> File:
+        """A file that DVC keeps elsewhere, by the signature of its `.dvc` file."""
+        beside = f"{path}{TRACKED}"
+        with self._lock:
+            self._contents.setdefault(path, [path, beside])
+            known = self._known.get(path)
+        if known is not None and known[0] == signature:
+            return known[1]
+        digest = self._memory.digest(path, signature)
+        if digest is None or not self._pointers.has(digest):
+            begun = time.time_ns()
+            digest = self._pointers.dvc(path, self._workspace.read(beside) or b"")
+            if signature.settled(begun):
+                self._memory.remember_digests([(path, signature, digest)])
+        file = File(digest)
+        with self._lock:
+            self._known[path] = (signature, file)
         return file
 
     def _hash(self, path: str, signature: Signature) -> Digest:
         begun = time.time_ns()
         try:
-            if signature.size < 1024:
-                self._refuse_pointer(path)
             digest = Digest.of_file(self._workspace.absolute(path), self._check)
         except OSError as error:
             raise ActionError(
@@ -150,15 +198,3 @@ class Sources:
         if signature.settled(begun):
             self._memory.remember_digests([(path, signature, digest)])
         return digest
-
-    def _refuse_pointer(self, path: str) -> None:
-        with self._workspace.absolute(path).open("rb") as stream:
-            if stream.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise ActionError(
-                    Problem(
-                        f"{path} is a Git LFS pointer, not the file itself",
-                        "the file's content",
-                        f"git lfs pull --include {path}",
-                        file=path,
-                    )
-                )

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 MANIFEST = "triton.toml"
 OUTPUTS = "tritonbuild-out"
+TRACKED = ".dvc"
+"""How the file is called, beside one that is not there, that says what DVC keeps of it."""
 ALWAYS_IGNORED = (
     ".git/",
     ".hg/",
     ".svn/",
+    ".dvc/",
     ".DS_Store",
     ".ipynb_checkpoints/",
     "__pycache__/",
@@ -166,15 +169,33 @@ class Workspace:
             raise unreadable(path, error) from None
 
     def names(self, path: str) -> list[tuple[str, bool]]:
-        """The names in a folder and whether each is a folder itself, sorted; empty for a file."""
+        """The names in a folder and whether each is a folder itself, sorted; empty for a file.
+        What DVC tracks counts as there."""
         signature = self.look(path)
         if signature is None or not signature.is_folder:
             return []
         try:
             with os.scandir(os.path.join(self.root, path)) as entries:
-                return sorted((entry.name, entry.is_dir()) for entry in entries)
+                found = {entry.name: entry.is_dir() for entry in entries}
         except OSError as error:
             raise unreadable(path, error) from None
+        tracked = [name for name in found if name.endswith(TRACKED) and name != TRACKED]
+        if tracked and self._has_dvc(path):
+            for name in tracked:
+                found.setdefault(name.removesuffix(TRACKED), False)
+        return sorted(found.items())
+
+    def tracked(self, path: str) -> Signature | None:
+        """What lies beside a file that is not there and says what DVC keeps of it; else None."""
+        signature = self.look(f"{path}{TRACKED}")
+        if signature is None or not signature.is_file or not self._has_dvc(path):
+            return None
+        return signature
+
+    def _has_dvc(self, path: str) -> bool:
+        """Whether a path lies in a repository of DVC's, so that `.dvc` files are its."""
+        there = self.absolute(path)
+        return any((folder / TRACKED).is_dir() for folder in (there, *there.parents))
 
     def walk(self, path: str, ignored: Ignored) -> Iterator[str]:
         """Every file below a folder, sorted, without those that `ignored` names."""

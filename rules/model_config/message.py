@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, MutableSequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -64,22 +64,30 @@ def parse(content: bytes, file: str) -> tuple[Message, list[Problem]]:
         line, column = error.GetLine(), error.GetColumn()
         reason = re.sub(r"^\d+:\d+ : ", "", str(error))
         found = f"column {column}: {reason}" if column else reason
-        problem = Problem(
-            found, "a ModelConfig as protobuf text", _remedy(reason), file=file, line=line
-        )
+        problem = Problem(found, *_expected(reason), file=file, line=line)
         return config, [problem]
     return config, []
 
 
-def _remedy(reason: str) -> str:
-    """The nearest name, where text_format found one that it does not know."""
+def _expected(reason: str) -> tuple[str, str]:
+    """What a text should have been, and the remedy: the nearest name, where text_format found one
+    that it does not know."""
+    pool = _schema().DESCRIPTOR.pool
     if unknown := re.search(r'Message type "([\w.]+)" has no field named "(\w+)"', reason):
-        descriptor = _schema().DESCRIPTOR.pool.FindMessageTypeByName(unknown[1])
-        return did_you_mean(unknown[2], descriptor.fields_by_name)
+        fields = pool.FindMessageTypeByName(unknown[1]).fields_by_name
+        return f"a field that {installed_schema()} knows", did_you_mean(unknown[2], fields)
     if unknown := re.search(r'Enum type "([\w.]+)" has no value named (\w+)', reason):
-        descriptor = _schema().DESCRIPTOR.pool.FindEnumTypeByName(unknown[1])
-        return did_you_mean(unknown[2], descriptor.values_by_name)
-    return ""
+        values = pool.FindEnumTypeByName(unknown[1]).values_by_name
+        return f"a value that {installed_schema()} knows", did_you_mean(unknown[2], values)
+    return "a ModelConfig as protobuf text", ""
+
+
+def installed_schema() -> str:
+    """Which ModelConfig is known here, for messages: that of the tritonclient that is installed,
+    whatever release the model is for."""
+    from importlib.metadata import version
+
+    return f"the ModelConfig of tritonclient {version('tritonclient')}"
 
 
 def to_text(config: Message) -> bytes:
@@ -110,3 +118,23 @@ def complete(config: Message, name: str, backend: str) -> Iterator[Problem]:
         found = f"default_model_filename {said.default_model_filename!r}"
         yield Problem(found, EXPECTED, key="default_model_filename")
     said.name, said.backend = name, backend
+
+
+def as_dict(config: Message) -> dict[str, Any]:
+    """The config as JSON, as Triton gives it: names as in the schema, every number a number. What
+    is not set is left out."""
+    return {field.name: _as_json(field, value) for field, value in config.ListFields()}
+
+
+def _as_json(field: Any, value: Any) -> Any:
+    if isinstance(value, MutableMapping):
+        held = field.message_type.fields_by_name["value"]
+        return {str(key): _as_json(held, value[key]) for key in sorted(value)}
+    if isinstance(value, MutableSequence):
+        return [_as_json(field, item) for item in value]
+    if field.message_type is not None:
+        return as_dict(value)
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        return known.name if known else value
+    return value

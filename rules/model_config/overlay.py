@@ -18,7 +18,9 @@ import os
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from typing import TYPE_CHECKING, Any
 
-from tritonbuild.rule import Problem, did_you_mean
+from tritonbuild.rule import Problem, did_you_mean, dotted
+
+from .message import installed_schema
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -32,16 +34,17 @@ def lay_over(config: Message, table: Mapping[str, Any], key: str) -> Iterator[Pr
         field = fields.get(name)
         if field is None:
             found = f"{config.DESCRIPTOR.name} has no field {name!r}"
-            yield Problem(found, remedy=did_you_mean(name, fields), key=f"{key}.{name}")
+            expected = f"a field that {installed_schema()} knows"
+            yield Problem(found, expected, did_you_mean(name, fields), key=below(key, name))
             continue
         if (choice := field.containing_oneof) is not None:
             other = chosen.setdefault(choice.name, name)
             if other != name:
                 expected = f"one of {', '.join(option.name for option in choice.fields)}"
                 found = f"{other} and {name} exclude one another"
-                yield Problem(found, expected, "take one of them away", key=f"{key}.{name}")
+                yield Problem(found, expected, "take one of them away", key=below(key, name))
                 continue
-        yield from _set(config, field, value, f"{key}.{name}")
+        yield from _set(config, field, value, below(key, name))
 
 
 def _set(config: Message, field: Any, value: Any, key: str) -> Iterator[Problem]:
@@ -75,10 +78,10 @@ def _set_map(here: MutableMapping[Any, Any], field: Any, value: Any, key: str) -
             if value_field.message_type is None:
                 here[at] = _scalar(value_field, item)
         except _WrongError as error:
-            yield error.problem(f"{key}.{name}")
+            yield error.problem(below(key, name))
             continue
         if value_field.message_type is not None:
-            yield from _lay_over_message(here[at], item, f"{key}.{name}")
+            yield from _lay_over_message(here[at], item, below(key, name))
 
 
 def _set_list(here: Any, field: Any, value: Any, key: str) -> Iterator[Problem]:
@@ -88,12 +91,12 @@ def _set_list(here: Any, field: Any, value: Any, key: str) -> Iterator[Problem]:
     del here[:]
     for index, item in enumerate(value):
         if field.message_type is not None:
-            yield from _lay_over_message(here.add(), item, f"{key}.{index}")
+            yield from _lay_over_message(here.add(), item, below(key, index))
             continue
         try:
             here.append(_scalar(field, item))
         except _WrongError as error:
-            yield error.problem(f"{key}.{index}")
+            yield error.problem(below(key, index))
 
 
 def _lay_over_message(message: Message, value: Any, key: str) -> Iterator[Problem]:
@@ -103,6 +106,12 @@ def _lay_over_message(message: Message, value: Any, key: str) -> Iterator[Proble
         yield from lay_over(message, value, key)
     else:
         yield _WrongError(value, "a table").problem(key)
+
+
+def below(key: str, part: str | int) -> str:
+    """The key path of something below a key; an empty one is the message itself."""
+    separator = "." if key and isinstance(part, str) else ""
+    return f"{key}{separator}{dotted((part,))}"
 
 
 class _WrongError(Exception):

@@ -11,6 +11,7 @@ from tritonbuild.rule import (
     ActionError,
     Context,
     Digest,
+    File,
     LockedFile,
     Needs,
     Output,
@@ -20,9 +21,11 @@ from tritonbuild.rule import (
     tool,
 )
 
+from ..download.fetch import bring
+from ..download.https import public
+from ..download.transfer import Expected, WrongFileError, check
 from . import pip
 from .debian import MIRROR, addresses
-from .download import WrongFileError, check, download, public
 
 
 def fetch(ctx: Context[Any], file: LockedFile, kind: Literal["pypi", "https"]) -> Output:
@@ -30,14 +33,11 @@ def fetch(ctx: Context[Any], file: LockedFile, kind: Literal["pypi", "https"]) -
     Raises AnalysisError for a wheel that is not named as one."""
     if kind == "pypi":
         _check_name(ctx, file.name)
-    # Not a wheel's size: one entry of triton.lock may know it and another one not.
-    parameters: dict[str, Any] = {"kind": kind, "name": file.name, "sha256": file.sha256}
-    if kind == "https":
-        parameters |= {"url": file.url, "size": file.size}
     made = ctx.tool(
         fetch_file,
         name=f"fetch {known(file)}",
-        parameters=parameters,
+        parameters={"kind": kind, "name": file.name, "sha256": file.sha256},
+        hints={"url": file.url, "size": file.size},
         outputs=[file.name],
         needs=Needs(cpu=0.25),
     )
@@ -62,18 +62,21 @@ def _check_name(ctx: Context[Any], name: str) -> None:
         ) from None
 
 
-@tool("fetch", version=1)
+@tool("fetch", version=2)
 def fetch_file(ctx: ToolContext) -> None:
     name, sha256 = ctx.parameters["name"], ctx.parameters["sha256"]
-    size = ctx.parameters.get("size", 0)
+    size = ctx.hints.get("size", 0)
+    if size and ctx.has(digest := Digest(sha256, size)):
+        ctx.link(name, File(digest))
+        return
     if ctx.parameters["kind"] == "pypi":
         file = _wheel(ctx, name, sha256)
     else:
         file = ctx.scratch / name
-        urls = addresses(ctx.parameters["url"])
+        urls = addresses(ctx.hints["url"])
         mirror = f"name a Debian mirror that you reach: {MIRROR}=http://mirror.example/debian"
-        download(
-            urls, file, sha256, size, ctx.progress, lambda: ctx.cancelled,
+        bring(
+            name, urls, file, Expected(sha256, size), ctx.progress, lambda: ctx.cancelled,
             mirror if len(urls) > 1 else "",
         )  # fmt: skip
     ctx.progress(file.stat().st_size, size)

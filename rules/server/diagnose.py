@@ -1,6 +1,6 @@
 """What a server says when something fails, in one line if one line says it.
 
-Paths in its model repository are shown without the repository's folder.
+Paths below its private folder are shown as those of the workspace, where the files came from there.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from tritonbuild.rule import ActionError
+from tritonbuild.rule import ActionError, Problem
 
 _FAILED = re.compile(
     r"failed to load (?:model )?'(?P<model>.*?)'(?: version (?P<version>-?\d+))?: (?P<why>(?s:.*))"
@@ -28,11 +29,35 @@ _REQUEST = re.compile(
 )
 _FATAL = re.compile(r"^error: (?P<why>.*)")
 _RECORD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (?P<text>.*)$")
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'")
 _FRAME = re.compile(r"^\s+(?P<file>.+)\((?P<line>\d+)\): (?P<function>.*)$")
 
 
 class ServerError(ActionError):
     """The server did not come up; the first problem says why."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files that a server works with came from."""
+
+    root: str
+    """The server's private folder, whose `models` is its repository."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Path below it → path in the workspace. Those of folders end in `/`; a folder that is made
+    of one file may stand for that file."""
+
+    def shown(self, path: str) -> str:
+        """A path below the root, for people."""
+        path = path.removeprefix(f"{self.root}/")
+        for length in range(len(path), 0, -1):
+            if (source := self.sources.get(path[:length])) is not None:
+                return f"{source}{path[length:]}" if source.endswith("/") else source
+        return path.removeprefix("models/")
+
+    def in_text(self, text: str) -> str:
+        pattern = rf"{re.escape(self.root)}/[^\s'\",;:()]+"
+        return re.sub(pattern, lambda found: self.shown(found[0]), text)
 
 
 def outcome(code: int) -> str:
@@ -59,34 +84,42 @@ def still_loading(log: str) -> list[str]:
     return list(loading)
 
 
-def reasons(log: str, repository: str) -> list[str]:
-    """What the log gives as reasons, a text each, most telling first; none if it gives none."""
-    told = dict.fromkeys(_reasons(log, repository))
+def reasons(log: str, places: Places) -> list[Problem]:
+    """What the log gives as reasons, most telling first; none if it gives none."""
+    told = dict.fromkeys(_reasons(log, places))
     if not told:
         told = dict.fromkeys(found["why"] for found in _find(_FATAL, log))
-    return list(told)
+    return [Problem(text, remedy=_remedy(text)) for text in told]
 
 
-def refusal(answer: str, repository: str) -> str:
+def refusal(answer: str, places: Places) -> str:
     """Why a request failed, of the server's answer."""
-    return _exception(_REQUEST.sub("", answer), repository)
+    return _exception(_REQUEST.sub("", answer), places)
 
 
-def _reasons(log: str, repository: str) -> Iterator[str]:
+def _reasons(log: str, places: Places) -> Iterator[str]:
     config = [found["why"] for found in _find(_CONFIG, log)]
     for found in _find(_POLL, log):
         why = found["why"]
         if "failed to read text proto" in why and config:
             why = f"config.pbtxt:{config.pop(0)}"
-        yield f"model {found['model']!r}: {why.replace(f'{repository}/', '')}"
+        yield f"model {found['model']!r}: {places.in_text(why)}"
     for found in _find(_FAILED, log):
         version = f" version {found['version']}" if found["version"] else ""
-        why = _exception(_STATUS.sub("", found["why"]), repository)
+        why = _exception(_STATUS.sub("", found["why"]), places)
         yield f"model {found['model']!r}{version}: {why}"
     for found in _find(_STUB, log):
-        yield found["why"].replace(f"{repository}/", "")
+        yield places.in_text(found["why"])
     for found in _find(_LIBRARY, log):
         yield f"a library is missing: {found['why']}"
+
+
+def _remedy(why: str) -> str:
+    found = _MISSING.search(why)
+    if found is None:
+        return ""
+    package = found["module"].partition(".")[0]
+    return f"add the package that has {package!r} to `requirements` of the model, or of its backend"
 
 
 def _find(pattern: re.Pattern[str], log: str) -> Iterator[re.Match[str]]:
@@ -107,11 +140,11 @@ def _text(line: str) -> str:
     return text
 
 
-def _exception(why: str, repository: str) -> str:
-    """A Python exception with the innermost of its places that lies in the repository."""
-    what, at, places = why.partition("\n\nAt:\n")
-    for place in places.splitlines() if at else ():
-        if (found := _FRAME.match(place)) and found["file"].startswith(f"{repository}/"):
-            file = found["file"].removeprefix(f"{repository}/")
+def _exception(why: str, places: Places) -> str:
+    """A Python exception with the innermost of its places that lies below the root."""
+    what, at, frames = why.partition("\n\nAt:\n")
+    for frame in frames.splitlines() if at else ():
+        if (found := _FRAME.match(frame)) and found["file"].startswith(f"{places.root}/"):
+            file = places.shown(found["file"])
             return f"{what} ({file}, line {found['line']}, in {found['function']})"
-    return what.rstrip()
+    return places.in_text(what.rstrip())

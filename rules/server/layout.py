@@ -14,7 +14,8 @@ from typing import Any
 
 from tritonbuild.rule import EnvironmentFailure, Folder, Problem, ToolContext
 
-from .diagnose import ServerError
+from ..component import SECRETS
+from .diagnose import Places, ServerError
 
 SHELL_WORD = re.compile(r"[A-Za-z0-9_./+=,@:%^~-]+")
 """What `bash -c` takes as one word: the python backend quotes nothing."""
@@ -30,6 +31,10 @@ class Layout:
     """Folders with `bin/python3` and its libraries in `lib`."""
     variables: Mapping[str, str]
     """The process environment of the server."""
+    places: Places
+    """Of what lies in it."""
+    cache: str = ""
+    """What `--cache-config` says; empty without a response cache."""
 
     @property
     def server(self) -> Path:
@@ -42,6 +47,14 @@ class Layout:
     @property
     def backends(self) -> Path:
         return self.root / "backends"
+
+    @property
+    def repoagents(self) -> Path:
+        return self.root / "repoagents"
+
+    @property
+    def caches(self) -> Path:
+        return self.root / "caches"
 
     @property
     def repository(self) -> Path:
@@ -60,13 +73,11 @@ def lay_out(ctx: ToolContext, root: Path) -> Layout:
         )
     distribution = ctx.path("distribution")
     environments, variables = _environments(ctx, root, distribution)
-    layout = Layout(root, distribution, environments, variables)
-    layout.backends.mkdir()
-    for folder in (distribution / "backends").iterdir():
-        (layout.backends / folder.name).symlink_to(folder)
-    for name in _names(ctx, "backends"):
-        (layout.backends / name).unlink(missing_ok=True)
-        (layout.backends / name).symlink_to(ctx.path(f"backends/{name}"))
+    cache, secrets = cache_flag(ctx.parameters.get("cache"))
+    places = Places(str(root), ctx.parameters.get("sources", {}))
+    layout = Layout(root, distribution, environments, variables | secrets, places, cache)
+    for folder in (layout.backends, layout.repoagents, layout.caches):
+        _components(ctx, distribution / folder.name, folder)
     if layout.stub.exists():  # the server changes the mode of a stub that does not start
         shared = layout.stub.parent.readlink()
         layout.stub.parent.unlink()
@@ -77,6 +88,28 @@ def lay_out(ctx: ToolContext, root: Path) -> Layout:
     for model, name in ctx.parameters["environments"].items():
         _use_environment(layout.repository / model, ctx.path(f"environments/{name}"))
     return layout
+
+
+def _components(ctx: ToolContext, theirs: Path, folder: Path) -> None:
+    """A folder with the distribution's components and, before them, those that came in."""
+    folder.mkdir()
+    for component in theirs.iterdir() if theirs.is_dir() else ():
+        (folder / component.name).symlink_to(component)
+    for name in _names(ctx, folder.name):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(ctx.path(f"{folder.name}/{name}"))
+
+
+def cache_flag(said: Mapping[str, Any] | None) -> tuple[str, dict[str, str]]:
+    """The flag for a response cache, and its secrets: they come from the environment of whoever
+    starts the build, so they are in no key and no log."""
+    if said is None:
+        return "", {}
+    settings = ",".join(f"{key}={value}" for key, value in sorted(said["config"].items()))
+    names = SECRETS.get(said["name"], {}).values()
+    return f"{said['name']},{settings}", {
+        name: os.environ[name] for name in names if name in os.environ
+    }
 
 
 def _environments(

@@ -130,12 +130,14 @@ def _start(ctx: ToolContext, layout: Layout, log: Path, chosen: Ports) -> Server
         f"--id={identity}",
         f"--model-repository={layout.repository}",
         f"--backend-directory={layout.backends}",
-        f"--repoagent-directory={layout.distribution / 'repoagents'}",
-        f"--cache-directory={layout.distribution / 'caches'}",
+        f"--repoagent-directory={layout.repoagents}",
+        f"--cache-directory={layout.caches}",
         f"--backend-config=python,shm-region-prefix-name={identity}",
         "--model-control-mode=none",
         "--exit-on-error=true",
     ]
+    if layout.cache:
+        argv.append(f"--cache-config={layout.cache}")
     for service, port in chosen._asdict().items():
         argv += [f"--{service}-address={LOOPBACK}", f"--{service}-port={port}"]
     process = ctx.start(argv, env=layout.variables, cwd=layout.root, log=log, shm_prefix=identity)
@@ -187,7 +189,7 @@ def _failure(what: str, running: Server, layout: Layout, remedy: str = "") -> Se
     loading = diagnose.still_loading(log)
     if loading:
         what += f"; still loading: {', '.join(loading)}"
-    told = diagnose.reasons(log, str(layout.repository))
+    told = diagnose.reasons(log, layout.places)
     if not told:
         return ServerError(Problem(what, remedy=remedy))
     return ServerError(*told, *([what] if loading else []))

@@ -1,96 +1,57 @@
-"""Golden cases: requests with the answers that a model must give, read from files.
+"""Golden cases: requests with the answers that a model must give, read from files and written.
 
-`NAME.json` holds tensors as KServe v2 JSON does:
+A case is one request, or a sequence of them. `NAME.json` holds tensors as KServe v2 JSON does:
 
     {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}],
      "outputs": [{"name": "y", "shape": [1], "datatype": "FP32", "data": [3]}]}
 
-with `"model"`, and `"version"` if need be, where the target has several models. `NAME.npz`, as
-`numpy.savez` writes it, holds an array for each tensor under `inputs/x`, `outputs/y`, and `model`
-and `version` as arrays of one string. Two raw bytes (`V2`) are a BF16.
+A decoupled model gives any number of responses, and they must come in this order:
+
+    {"inputs": [tensor, …], "responses": [[tensor, …], [tensor, …], …]}
+
+A stateful model is asked these one after another, as one sequence; the build sets the correlation
+id and the flags of the first and the last:
+
+    {"sequence": [{"inputs": [tensor, …], "outputs": [tensor, …]}, …]}
+
+Beside them stand `"model"`, and `"version"` if need be, where the target has several models; each
+request may have `"parameters"`, such as `{"priority": 1}`.
+
+`NAME.npz`, as `numpy.savez` writes it, holds the same in arrays: `inputs/x`, `outputs/y`,
+`responses/0/y`, `sequence/0/inputs/x`, `sequence/0/responses/0/y`, `parameters/priority`, `model`
+and `version`; and `responses`, their number, where there are none, or the last have no tensors.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from .tensors import Tensor, from_array, from_json
+from . import case_json, case_npz
+from .case import Case, CaseError, Request, checked, is_large
 
-
-@dataclass(frozen=True)
-class Case:
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    """What must come back; outputs that are not listed are not looked at."""
-    model: str = ""
-    """Triton's name; empty: the target's only one."""
-    version: str = ""
-    """Empty: the server's choice."""
+__all__ = ["Case", "CaseError", "Request", "read", "write"]
 
 
 def read(file: Path, name: str) -> Case:
-    """A case of a file; its name says of which format. Raises ValueError, with what is wrong."""
+    """A case of a file; its name says of which format. Raises CaseError, a ValueError."""
     if name.endswith(".json"):
-        return _from_json(file)
+        return case_json.read(file.read_bytes())
     if name.endswith(".npz"):
-        return _from_npz(file)
-    raise ValueError("not a golden case: expected a file that ends in .json or .npz")
+        return case_npz.read(file)
+    raise CaseError("not a golden case", "a file that ends in .json or .npz")
 
 
-def _from_json(file: Path) -> Case:
-    try:
-        document = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise ValueError('expected {"inputs": [tensor, …], "outputs": [tensor, …]}')
-    if unknown := sorted(set(document) - {"inputs", "outputs", "model", "version"}):
-        raise ValueError(f"unknown key {unknown[0]!r}: expected inputs, outputs, model, version")
-    for key in ("model", "version"):
-        if not isinstance(document.get(key, ""), str):
-            raise ValueError(f"{key} is {document[key]!r}: expected a string")
-    for key in ("inputs", "outputs"):
-        if not isinstance(document.get(key), list):
-            raise ValueError(f"no list of tensors under {key!r}")
-    return _case(
-        [from_json(tensor) for tensor in document["inputs"]],
-        [from_json(tensor) for tensor in document["outputs"]],
-        document.get("model", ""),
-        document.get("version", ""),
-    )
+def write(case: Case) -> tuple[str, bytes]:
+    """The suffix and content of a file that `read` turns into the same case, to the bit: `.json`,
+    or `.npz` where JSON cannot hold it (bytes that are not UTF-8, not-a-numbers other than the
+    usual one) or nobody would read it (tensors of more than `LARGE` values). The same case always
+    gives the same bytes.
 
-
-def _from_npz(file: Path) -> Case:
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"not a readable .npz: {error}") from None
-    words = {key: str(arrays.pop(key).item()) for key in ("model", "version") if key in arrays}
-    sides: dict[str, list[Tensor]] = {"inputs": [], "outputs": []}
-    for key, array in arrays.items():
-        side, slash, name = key.partition("/")
-        if side not in sides or not slash:
-            raise ValueError(
-                f"unknown array {key!r}: expected inputs/NAME, outputs/NAME, model, version"
-            )
-        sides[side].append(from_array(name, array))
-    return _case(sides["inputs"], sides["outputs"], **words)
-
-
-def _case(inputs: list[Tensor], outputs: list[Tensor], *words: Any, **more: Any) -> Case:
-    if not outputs:
-        raise ValueError("no outputs: a case needs at least one answer to compare")
-    for tensors in (inputs, outputs):
-        names = [tensor.name for tensor in tensors]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"tensor {name!r} is there twice")
-    return Case(tuple(inputs), tuple(outputs), *words, **more)
+    To record what a model answers, see `record.recorded`; a case made by hand is
+    `Case((Request(inputs, (outputs,)),), model="name")`, with tensors of `tensors.from_array`.
+    """
+    if not is_large(checked(case)):
+        with suppress(ValueError):
+            return ".json", case_json.write(case)
+    return ".npz", case_npz.write(case)

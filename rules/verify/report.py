@@ -8,20 +8,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tritonbuild.rule import Problem
+
 from .compare import Mismatch
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """Of one case or one model."""
 
     name: str
-    problems: Sequence[str]
-    """Empty: it passed."""
-    seconds: float
-    mismatches: Sequence[Mismatch] = ()
+    model: str = ""
+    """Triton's name of the one that was asked."""
+    file: str = ""
+    """The case's, relative to the workspace root."""
+    problems: list[Problem] = field(default_factory=list)
+    """Empty: it passed. Keys are places in the case."""
+    mismatches: dict[str, Mismatch] = field(default_factory=dict)
+    """By the key of their problem."""
+    seconds: float = 0.0
 
 
 @dataclass
@@ -30,7 +37,7 @@ class Report:
     models: Sequence[str]
     start_seconds: float = 0.0
     """Until the server was ready."""
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     """Why there are no outcomes, or not all."""
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -39,9 +46,15 @@ class Report:
         return not self.problems and not any(outcome.problems for outcome in self.outcomes)
 
     @property
+    def all_problems(self) -> list[Problem]:
+        """Those of the cases name their files."""
+        told = (each.at(file=case.file) for case in self.outcomes for each in case.problems)
+        return [*self.problems, *told]
+
+    @property
     def text(self) -> str:
         """Every problem, a line each or more."""
-        return "\n".join([*self.problems, *(p for o in self.outcomes for p in o.problems)])
+        return "\n".join(map(str, self.all_problems))
 
     @property
     def json(self) -> bytes:
@@ -51,14 +64,18 @@ class Report:
             "kind": self.kind,
             "models": list(self.models),
             "start_seconds": round(self.start_seconds, 3),
-            "problems": self.problems,
+            "problems": [_told(problem) for problem in self.all_problems],
             "outcomes": [
                 {
                     "name": outcome.name,
+                    "model": outcome.model,
                     "status": "failed" if outcome.problems else "passed",
                     "seconds": round(outcome.seconds, 3),
-                    "problems": list(outcome.problems),
-                    "mismatches": [asdict(mismatch) for mismatch in outcome.mismatches],
+                    "problems": [_told(problem) for problem in outcome.problems],
+                    "mismatches": [
+                        {"key": key, **asdict(mismatch)}
+                        for key, mismatch in outcome.mismatches.items()
+                    ],
                 }
                 for outcome in self.outcomes
             ],
@@ -71,19 +88,25 @@ class Report:
         from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
         suite = TestSuite(self.kind)
-        for outcome in (Outcome("server", self.problems, self.start_seconds), *self.outcomes):
+        server = Outcome("server", problems=self.problems, seconds=self.start_seconds)
+        for outcome in (server, *self.outcomes):
             case = TestCase(
                 _clean(outcome.name), classname=self.kind, time=round(outcome.seconds, 3)
             )
             if outcome.problems:
-                failure = Failure(_clean(outcome.problems[0]))
-                failure.text = _clean("\n".join(outcome.problems))
+                failure = Failure(_clean(str(outcome.problems[0])))
+                failure.text = _clean("\n".join(map(str, outcome.problems)))
                 case.result = [failure]
             suite.add_testcase(case)
         report = JUnitXml()
         report.add_testsuite(suite)
         report.update_statistics()
         return bytes(report.tostring())
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """What it says."""
+    return {name: value for name, value in problem.to_json().items() if value}
 
 
 def _clean(text: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
 
+from tritonbuild.rule import Problem
+
+from ..server.diagnose import ServerError
+from ..server.model_status import is_ready
 from ..server.process import Server, UnreachableError
 from .report import Outcome
 
@@ -15,10 +18,11 @@ def run(server: Server, models: Iterable[str]) -> Iterator[Outcome]:
     for name in models:
         began = time.monotonic()
         try:
-            problems = list(_problems(server, name))
-        except UnreachableError as error:
-            problems = [server.gone or f"the server does not answer: {error}"]
-        yield Outcome(name, problems, time.monotonic() - began)
+            found = list(_problems(server, name))
+        except (ServerError, UnreachableError) as error:
+            found = [server.gone or f"the server does not answer: {error}"]
+        problems = [Problem(text) for text in found]
+        yield Outcome(name, name, problems=problems, seconds=time.monotonic() - began)
 
 
 def _problems(server: Server, model: str) -> Iterator[str]:
@@ -30,5 +34,5 @@ def _problems(server: Server, model: str) -> Iterator[str]:
         if state != "READY":
             number = version.get("version", "?")
             yield f"model {model!r} version {number} is {state}" + (f": {reason}" if reason else "")
-    if server.ask("GET", f"/v2/models/{quote(model)}/ready")[0] != 200:
+    if not is_ready(server, model):
         yield f"model {model!r} is not ready"

@@ -1,9 +1,11 @@
-"""Tensors of the KServe v2 protocol: from its JSON, from NumPy arrays, to and from the wire."""
+"""Tensors of the KServe v2 protocol: from and to NumPy arrays, to and from the wire.
+
+Every way there and back gives the same bits, those of a not-a-number and of -0.0 as well.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ DTYPES = {
     "BYTES": "O",
 }
 """Datatype → the NumPy type that holds it here. BF16 is held widened, BYTES as `bytes`."""
+FLOATS = ("FP16", "FP32", "FP64", "BF16")
+_SIZED = ("size", "data")
+"""Fields of an array's items that keep the NULs at the end of a string, which NumPy's S drops."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,59 +43,44 @@ class Tensor:
     values: NDArray[Any]
 
 
-def from_json(document: object) -> Tensor:
-    """Of `{"name", "shape", "datatype", "data"}`; data nested or flat, row by row.
-    Raises ValueError, which names the tensor, what was found and what was expected.
-    """
-    if not isinstance(document, dict) or not isinstance(document.get("name"), str):
-        raise ValueError('a tensor is {"name": …, "shape": …, "datatype": …, "data": …}')
-    name = f"tensor {document['name']!r}"
-    if unknown := sorted(set(document) - {"name", "shape", "datatype", "data"}):
-        raise ValueError(f"{name}: unknown key {unknown[0]!r}: expected shape, datatype, data")
-    for key in ("shape", "datatype", "data"):
-        if key not in document:
-            raise ValueError(f"{name}: {key!r} is missing")
-    shape, datatype, data = (document[key] for key in ("shape", "datatype", "data"))
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise ValueError(f"{name}: shape is {shape!r}: expected a list of sizes, such as [1, 3]")
-    if datatype not in DTYPES:
-        raise ValueError(f"{name}: datatype is {datatype!r}: expected one of {', '.join(DTYPES)}")
-    if not isinstance(data, list):
-        raise ValueError(f"{name}: data is {_short(data)}: expected a list")
-    nested = _shape_of(data)
-    if nested is None or (nested != shape and nested != [math.prod(shape)] and math.prod(shape)):
-        found = "of uneven length" if nested is None else f"nested as {nested}"
-        raise ValueError(
-            f"{name}: data is {found}: expected {math.prod(shape)} values for shape {shape}"
-        )
-    try:
-        values = _values(datatype, data)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    if len(values) != math.prod(shape):
-        raise ValueError(
-            f"{name}: data has {len(values)} values: expected {math.prod(shape)} for shape {shape}"
-        )
-    return Tensor(document["name"], datatype, _array(datatype, values).reshape(shape))
-
-
 def from_array(name: str, array: NDArray[Any]) -> Tensor:
-    """Of an array as `numpy.savez` keeps it. Two raw bytes (`V2`) are a BF16; S and U are BYTES.
-    Raises ValueError.
+    """Of an array as `numpy.savez` keeps it. Two raw bytes (`V2`) are a BF16; S and U are BYTES,
+    and so are items of `size` and `data`, for strings that end in NUL. Raises ValueError.
     """
     import numpy as np
 
     if array.dtype == np.dtype("V2"):
         return Tensor(name, "BF16", _widen(array.view("<u2")))
+    if array.dtype.names == _SIZED and array.dtype["data"].kind == "S":
+        sizes, data = array["size"].ravel().tolist(), array["data"].ravel().tolist()
+        items = [text.ljust(size, b"\0") for size, text in zip(sizes, data, strict=True)]
+        return Tensor(name, "BYTES", filled("BYTES", items, array.shape))
     if array.dtype.kind in "SU":
         items = [
             item if isinstance(item, bytes) else item.encode() for item in array.ravel().tolist()
         ]
-        return Tensor(name, "BYTES", _array("BYTES", items).reshape(array.shape))
+        return Tensor(name, "BYTES", filled("BYTES", items, array.shape))
     for datatype, dtype in DTYPES.items():
         if array.dtype.newbyteorder("<") == np.dtype(dtype) and datatype not in ("BF16", "BYTES"):
             return Tensor(name, datatype, array.astype(dtype))
     raise ValueError(f"tensor {name!r}: NumPy type {array.dtype} has no datatype in the protocol")
+
+
+def to_array(tensor: Tensor) -> NDArray[Any]:
+    """The inverse of `from_array`."""
+    import numpy as np
+
+    if tensor.datatype == "BF16":
+        return _narrow(tensor.values).view("V2")
+    if tensor.datatype != "BYTES":
+        return tensor.values
+    items: list[bytes] = tensor.values.ravel().tolist()
+    width = max(map(len, items), default=1) or 1
+    if not any(item.endswith(b"\0") for item in items):
+        return np.array(items, f"S{width}").reshape(tensor.values.shape)
+    sized = np.empty(len(items), [("size", "<u4"), ("data", f"S{width}")])
+    sized["size"], sized["data"] = [len(item) for item in items], items
+    return sized.reshape(tensor.values.shape)
 
 
 def to_bytes(tensor: Tensor) -> bytes:
@@ -110,6 +100,8 @@ def from_bytes(name: str, datatype: str, shape: list[int], raw: bytes) -> Tensor
     import numpy as np
     from tritonclient.utils import deserialize_bytes_tensor
 
+    if datatype not in DTYPES:
+        raise ValueError(f"tensor {name!r}: {datatype!r} is no datatype of the protocol")
     if datatype == "BYTES":
         values: NDArray[Any] = deserialize_bytes_tensor(raw)
     elif datatype == "BF16":
@@ -124,72 +116,61 @@ def from_bytes(name: str, datatype: str, shape: list[int], raw: bytes) -> Tensor
     return Tensor(name, datatype, values.reshape(shape))
 
 
+def filled(datatype: str, values: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Python values, row by row, as the datatype can hold them: floats to the nearest, ties to
+    even, and infinite where they are too large for it. Raises ValueError and OverflowError."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        if datatype == "BF16":
+            return _rounded(np.array(values, "<f8")).reshape(shape)
+        if datatype != "BYTES":
+            return np.array(values, DTYPES[datatype]).reshape(shape)
+        array = np.empty(len(values), DTYPES[datatype])
+        array[:] = values
+    return array.reshape(shape)
+
+
 def round_to(datatype: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Values as the datatype can hold them."""
+    """FP32 values as the datatype can hold them."""
     return _widen(_narrow(values)) if datatype == "BF16" else values
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Whether they are alike to the bit; names are not looked at."""
+    return (
+        one.datatype == other.datatype
+        and one.values.shape == other.values.shape
+        and to_bytes(one) == to_bytes(other)
+    )
 
 
 def _widen(halves: NDArray[Any]) -> NDArray[np.float32]:
     """BF16 bits → FP32."""
     import numpy as np
 
-    return (halves.astype("<u4") << np.uint32(16)).view("<f4")
+    return np.asarray(halves.astype("<u4") << np.uint32(16)).view("<f4")
 
 
 def _narrow(values: NDArray[Any]) -> NDArray[np.uint16]:
-    """FP32 → BF16 bits, to the nearest, ties to even."""
+    """FP32 → BF16 bits, to the nearest, ties to even. What is a BF16 already keeps its bits; of
+    another not-a-number the upper half stays, made quiet."""
     import numpy as np
 
-    bits = np.ascontiguousarray(values, "<f4").view("<u4")
-    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-    return np.where(np.isnan(values), np.uint32(0x7FC0), rounded).astype("<u2")
+    bits = np.ascontiguousarray(values, "<f4").view("<u4").reshape(values.shape)
+    upper = bits >> np.uint32(16)
+    rounded = (bits + np.uint32(0x7FFF) + (upper & np.uint32(1))) >> np.uint32(16)
+    quiet = np.where(bits & np.uint32(0xFFFF), upper | np.uint32(0x0040), upper)
+    return np.where(np.isnan(values), quiet, rounded).astype("<u2")
 
 
-def _array(datatype: str, values: list[Any]) -> NDArray[Any]:
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """FP64 → BF16, widened. On the way an inexact FP32 is made odd, so that it is no tie: rounded
+    twice, a number just above the middle of two would go down."""
     import numpy as np
 
-    array = np.empty(len(values), DTYPES[datatype])
-    with np.errstate(over="ignore"):  # too large for the type is infinite, as in any computation
-        array[:] = values
-    return round_to(datatype, array)
-
-
-def _values(datatype: str, data: list[Any]) -> list[Any]:
-    """The values of JSON data, checked. Raises ValueError."""
-    import numpy as np
-
-    kind = np.dtype(DTYPES[datatype]).kind
-    types: tuple[type, ...] = {"b": (bool,), "O": (str,), "f": (int, float)}.get(kind, (int,))
-    expected = {"b": "true or false", "O": "a string", "f": "a number"}.get(kind, "")
-    low, high = -math.inf, math.inf
-    if not expected:
-        low, high = np.iinfo(DTYPES[datatype]).min, np.iinfo(DTYPES[datatype]).max
-        expected = f"a whole number from {low} to {high}"
-    values = list(_flat(data))
-    for item in values:
-        if type(item) not in types or (types == (int,) and not low <= item <= high):
-            raise ValueError(f"{_short(item)} is in the data: expected {expected} for {datatype}")
-    return [item.encode() for item in values] if types == (str,) else values
-
-
-def _shape_of(data: object) -> list[int] | None:
-    """Of nested lists; None when they differ in length."""
-    if not isinstance(data, list):
-        return []
-    below = [_shape_of(item) for item in data]
-    if any(shape is None or shape != below[0] for shape in below):
-        return None
-    return [len(data), *(below[0] or [])] if below else [0]
-
-
-def _flat(data: list[Any]) -> Iterator[Any]:
-    for item in data:
-        if isinstance(item, list):
-            yield from _flat(item)
-        else:
-            yield item
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+    near = values.astype("<f4")
+    bits = near.view("<u4").copy()
+    inexact = ~np.isnan(values) & (near.astype("<f8") != values)
+    bits -= (inexact & (np.abs(near.astype("<f8")) > np.abs(values))).astype("<u4")
+    return _widen(_narrow((bits | inexact.astype("<u4")).view("<f4")))

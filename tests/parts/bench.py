@@ -34,11 +34,12 @@ class Bench:
         tool: Tool,
         *,
         parameters: Mapping[str, Any] | None = None,
+        hints: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Entry] | None = None,
         outputs: Sequence[str],
     ) -> Result:
         """Raises ActionError when the step fails."""
-        call = ToolCall(tool.name, tool.version, parameters or {})
+        call = ToolCall(tool.name, tool.version, parameters or {}, hints or {})
         given = inputs or {}
         artifacts = dict.fromkeys(given, Literal(b"", "given by the test"))
         action = Action(ActionId(Label("", "bench"), tool.name), call, artifacts, tuple(outputs))

@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS records (
 """
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Errors that speak against the file itself; all others speak of the machine."""
+BATCH = 1000
+"""Digests that are written at once: a transaction for each would take longer than hashing."""
 T = TypeVar("T")
 
 
@@ -35,9 +37,15 @@ class State:
         self._path = folder / "state.db"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._fresh: dict[str, tuple[Signature, Digest]] = {}
+        """Digests that are not written yet."""
 
     def digest(self, path: str, signature: Signature) -> Digest | None:
         """Of a file, if it was hashed when its `stat` was the same."""
+        with self._lock:
+            fresh = self._fresh.get(path)
+        if fresh is not None:
+            return fresh[1] if fresh[0] == signature else None
         row = self._do(
             lambda db: db.execute(
                 "SELECT digest FROM digests WHERE path = ? AND signature = ?",
@@ -47,13 +55,29 @@ class State:
         return Digest.parse(row[0]) if row else None
 
     def remember_digests(self, rows: Iterable[tuple[str, Signature, Digest]]) -> None:
-        values = [(path, json.dumps(signature), str(digest)) for path, signature, digest in rows]
+        """Written now and then, many at once; a build that is killed may lose some."""
+        with self._lock:
+            self._fresh.update((path, (signature, digest)) for path, signature, digest in rows)
+            if len(self._fresh) < BATCH:
+                return
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            fresh, self._fresh = self._fresh, {}
+        if not fresh:
+            return
+        values = [
+            (path, json.dumps(signature), str(digest))
+            for path, (signature, digest) in fresh.items()
+        ]
         self._do(
             lambda db: db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", values)
         )
 
     def digests(self) -> list[tuple[str, Signature, Digest]]:
         """All that are remembered."""
+        self._flush()
         rows = self._do(lambda db: db.execute("SELECT * FROM digests ORDER BY path").fetchall())
         return [
             (path, Signature(*json.loads(signature)), Digest.parse(digest))
@@ -61,6 +85,7 @@ class State:
         ]
 
     def forget_digest(self, path: str) -> None:
+        self._flush()
         self._do(lambda db: db.execute("DELETE FROM digests WHERE path = ?", (path,)))
 
     def record(self, kind: str, name: str) -> Any:
@@ -93,6 +118,8 @@ class State:
         )
 
     def close(self) -> None:
+        with suppress(EnvironmentFailure):  # what is lost is hashed again
+            self._flush()
         with self._lock:
             self._disconnect()
 

@@ -27,7 +27,7 @@ def complete_pattern(
             below = Path.cwd().resolve().relative_to(root).as_posix().removeprefix(".")
             prefix = f"//{package}" if incomplete.startswith("//") else ""
             there = manifests.package(package if prefix else below)
-            names = [*there.declarations, "all"] if there else []
+            names = [*there.declarations, *there.variants, "all"] if there else []
             found = [f"{prefix}:{name}" for name in names]
     except TritonbuildError:
         return []

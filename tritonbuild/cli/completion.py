@@ -7,19 +7,25 @@ from click.shell_completion import get_completion_class
 
 ONE_WORD = """
 _tritonbuild_labels() {
-    # Bash breaks words at colons, but a label is one word.
-    local line=${COMP_LINE:0:COMP_POINT} word COMP_WORDS COMP_CWORD
+    # Bash breaks words at colons and equals signs, but a label is one word.
+    local line=${COMP_LINE:0:COMP_POINT} breaks=${COMP_WORDBREAKS//[^:=]/}
+    local word COMP_WORDS COMP_CWORD
     read -ra COMP_WORDS <<< "$line"
     [[ $line == *' ' ]] && COMP_WORDS+=("")
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     word=${COMP_WORDS[COMP_CWORD]}
     _tritonbuild_completion "$@"
     [[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace
-    [[ $COMP_WORDBREAKS == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}")
+    [[ $breaks ]] && COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*[$breaks]}"}"}")
     return 0
 }
 complete -o nosort -F _tritonbuild_labels tritonbuild
 """
+ANY_WORD = """
+# The brackets of a label such as :plan[gpu=L4] are no pattern for files.
+alias tritonbuild='noglob tritonbuild'
+"""
+ADDED = {"bash": ONE_WORD, "zsh": ANY_WORD}
 
 
 @click.command("completion")
@@ -37,4 +43,4 @@ def command(shell: str) -> None:
     maker = get_completion_class(shell)
     assert maker is not None, "click knows the three shells"
     script = maker(tritonbuild, {}, "tritonbuild", "_TRITONBUILD_COMPLETE").source()
-    click.echo(script + ONE_WORD if shell == "bash" else script)
+    click.echo(script + ADDED.get(shell, ""))

@@ -28,7 +28,7 @@ def command(patterns: tuple[str, ...], keep: bool, as_json: bool) -> NoReturn:
         from tritonbuild.events import Finished, Note
         from tritonbuild.label import Pattern
 
-        with this.session() as session:
+        with this.session() as session, session.cache.in_use():
             chosen = [Pattern.parse(p, this.package) for p in patterns or ("//...",)]
             entries = session.lock(chosen, keep=keep, others=bool(patterns))
         this.listener(Note(f"triton.lock has {entries} entries"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 VERBS = {
+    "init": "Write manifests for models that are there already.",
     "build": "Build targets.",
     "test": "Build targets and run the verifications among them.",
     "run": "Serve a model or a repository here, until Ctrl-C.",
+    "config": "Print a model's full config, and where each field came from.",
     "why": "Say why a target's actions last ran.",
     "lock": "Resolve everything anew and write triton.lock.",
     "info": "Show where things are; the manifest's JSON Schema.",

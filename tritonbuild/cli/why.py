@@ -30,15 +30,16 @@ def command(label: str, as_json: bool) -> NoReturn:
         from tritonbuild.label import Label
 
         with this.session() as session:
-            target = Label.parse(label, this.package)
-            session.graph.declaration(target)
-            stories = session.diary.stories(target)
-            session.graph.require([target])
-            needs = ", ".join(map(str, sorted(session.graph.targets[target])))
+            asked = Label.parse(label, this.package)
+            targets = [declaration.label for declaration in session.graph.meant(asked)]
+            stories = [(target, s) for target in targets for s in session.diary.stories(target)]
+            session.graph.require(targets)
+            needed = {need for target in targets for need in session.graph.targets[target]}
+            needs = ", ".join(map(str, sorted(needed)))
         if not stories:
-            remedy = f"tritonbuild build {target}" + (f"; or ask for {needs}" if needs else "")
-            raise UsageError(Problem(f"no action of {target} itself has run here", remedy=remedy))
-        for story in stories:
+            remedy = f"tritonbuild build {asked}" + (f"; or ask for {needs}" if needs else "")
+            raise UsageError(Problem(f"no action of {asked} itself has run here", remedy=remedy))
+        for target, story in stories:
             if as_json:
                 say(json.dumps({"event": "why", "label": str(target), **asdict(story)}))
             else:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tritonbuild.action import Action, Encoded
 from tritonbuild.cache import Result
+from tritonbuild.gpus import Lease
 from tritonbuild.tools import Tool
 
 
@@ -18,6 +19,8 @@ class Work:
     encoded: Encoded
     tool: Tool | None
     """The function behind a ToolCall."""
+    lease: Lease | None = None
+    """The GPUs that it may use."""
 
 
 @dataclass(frozen=True)

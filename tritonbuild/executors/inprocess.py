@@ -14,6 +14,7 @@ from tritonbuild.atomic import remove_tree
 from tritonbuild.cache import Blobs, ContentStore, Result
 from tritonbuild.cache.trees import Missing, Trees, materialise, point
 from tritonbuild.cancel import Cancellation
+from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
 from tritonbuild.executors import Execution, Work
 from tritonbuild.executors.made import declared, tail, take
@@ -77,9 +78,8 @@ class InProcess:
         assert work.tool is not None
         for content in work.encoded.literals:
             self._store.put(content)
-        folder = Path(tempfile.mkdtemp(dir=self._tmp))
         parts = (self._store, self._blobs, self._trees, self._cancellation)
-        context = Context(call.parameters, inputs, log, folder, *parts)
+        context = Context(call.parameters, inputs, log, self._tmp, *parts, hints=call.hints)
         try:
             exit_code = work.tool(context)
             if self._cancellation:
@@ -95,7 +95,7 @@ class InProcess:
             context.close()
             with self._lock:
                 self.bytes_pulled += context.pulled
-            remove_tree(folder)
+            context.clear()
 
 
 class Context:
@@ -106,16 +106,20 @@ class Context:
         parameters: Mapping[str, Any],
         inputs: Folder,
         log: IO[str],
-        folder: Path,
+        tmp: Path,
         store: ContentStore,
         blobs: Blobs,
         trees: Trees,
         cancellation: Cancellation,
+        hints: Mapping[str, Any] | None = None,
     ):
         self.parameters = parameters
+        self.hints = hints or {}
         self.inputs = inputs
         self.log = log
-        self._folder = folder
+        self._tmp = tmp
+        self._private: Path | None = None
+        self._making = threading.Lock()
         self._store = store
         self._blobs = blobs
         self._trees = trees
@@ -124,6 +128,20 @@ class Context:
         self._written: dict[str, Entry] = {}
         self._paths: dict[str, Path] = {}
         self._processes: list[Process] = []
+
+    @property
+    def _folder(self) -> Path:
+        """Of this call alone. Made when it is wanted: most tools only link, and making and
+        removing a folder takes longer than all that they do."""
+        with self._making:
+            if self._private is None:
+                self._private = Path(tempfile.mkdtemp(dir=self._tmp))
+            return self._private
+
+    def clear(self) -> None:
+        """Removes what the call left behind."""
+        if self._private is not None:
+            remove_tree(self._private)
 
     @property
     def scratch(self) -> Path:
@@ -163,6 +181,9 @@ class Context:
                         self._paths[path] = private
                     return self._paths[path]
         raise KeyError(path)
+
+    def has(self, digest: Digest) -> bool:
+        return self._blobs.find(digest) is not None
 
     def link(self, path: str, entry: Entry) -> None:
         self._written[path] = entry
@@ -213,7 +234,8 @@ class Context:
             raise ActionError(Problem(str(error))) from None
 
     def _take(self, path: Path, kind: type[Taken]) -> Taken:
-        root = self._folder if path.is_relative_to(self._folder) else path.parent
+        own = self._private
+        root = own if own is not None and path.is_relative_to(own) else path.parent
         entry = take(root, str(path.relative_to(root)), self._store)
         if not isinstance(entry, kind):
             found = f"{path.name} is {_WORDS[type(entry)]}"

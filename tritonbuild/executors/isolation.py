@@ -1,7 +1,8 @@
 """A root file system of its own for a program, in namespaces that need no privileges.
 
     /build         the input root, read-only       /proc      of its own pid namespace
-    /build/work    writable, inputs read-only      /dev       null zero full random urandom tty shm
+    /build/work    writable, inputs read-only      /dev       null zero full random urandom tty shm,
+                                                              and what is shown
     /usr /bin …    the host's, read-only           /etc       what programs and TLS need
     /tmp           empty, in memory                /sys       the processors' topology
 
@@ -72,11 +73,13 @@ def build_root(
     outputs: list[str],
     binds: list[tuple[str, str]],
     network: bool,
+    more: list[str],
     memory: int,
 ) -> None:
     """Makes `root` (host path) this process's /build, in new mount, IPC, UTS and, unless `network`,
     network namespaces. `outputs` are paths below `work`, which is a folder of the root. `binds` are
-    (host path, path below the root); their mount points exist.
+    (host path, path below the root); their mount points exist. `more` are paths of the host to show
+    in their places.
     `memory` (bytes, 0: half of the machine's) bounds /tmp and /dev/shm."""
     flags = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
     linux.unshare(flags if network else flags | linux.CLONE_NEWNET)
@@ -88,6 +91,8 @@ def build_root(
     root = os.path.realpath(root)
     binds = [(os.path.realpath(source), path) for source, path in binds]
     links, shown = _system()
+    devices = [path for path in more if path.startswith("/dev/")]
+    shown |= {path: os.path.realpath(path) for path in more if path not in devices}
     files = _files(network)
 
     linux.mount("tmpfs", root, options="mode=755")  # any folder would do; this one exists
@@ -104,7 +109,7 @@ def build_root(
     scratch = f"mode=1777,size={memory}" if memory else "mode=1777"
     _show_processes()
     _mount_new("tmpfs", "/tmp", _QUIET, scratch)  # noqa: S108
-    _make_devices(scratch)
+    _make_devices(scratch, devices)
     _show_inputs(root, work, outputs, binds)
     linux.detach(_HOST)
     os.rmdir(_HOST)
@@ -146,11 +151,14 @@ def _show_processes() -> None:
             linux.make_read_only(entry.path)
 
 
-def _make_devices(scratch: str) -> None:
+def _make_devices(scratch: str, more: list[str]) -> None:
     _mount_new("tmpfs", "/dev", linux.MS_NOSUID | linux.MS_NOEXEC, "mode=755")
-    for name in _DEVICES:
-        _write(f"/dev/{name}", "")
-        linux.bind(f"{_HOST}/dev/{name}", f"/dev/{name}")
+    for path in (*(f"/dev/{name}" for name in _DEVICES), *more):
+        if os.path.isdir(_HOST + path):
+            os.makedirs(path)
+        else:
+            _write(path, "")
+        linux.bind(_HOST + path, path)
     for path, target in _LINKS.items():
         os.symlink(target, path)
     _mount_new("tmpfs", "/dev/shm", _QUIET, scratch)  # noqa: S108

@@ -109,6 +109,7 @@ def start(spec: Spec) -> Process:
                 list(spec.sandbox.outputs),
                 [(os.fspath(source), path) for source, path in spec.sandbox.binds],
                 spec.sandbox.network,
+                [os.fspath(path) for path in spec.sandbox.shown],
             )
     specification = {
         "argv": list(spec.argv),

@@ -32,6 +32,8 @@ class Sandbox:
     outputs: Sequence[str] = ()
     """Below the working folder. New files can also be made in folders of inputs that hold one of
     these, or lie in one."""
+    shown: Sequence[Path] = ()
+    """More of the host that is seen in its place: devices, and read-only files and folders."""
 
     @property
     def inside(self) -> Path:
@@ -76,7 +78,7 @@ def _probe() -> str:
             "cwd": "/",
             "shm_prefix": "",
             "memory": 0,
-            "sandbox": (root, "", [], [], False),
+            "sandbox": (root, "", [], [], False, []),
         }
         try:
             launched = launch(specification, log.fileno())

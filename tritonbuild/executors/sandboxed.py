@@ -28,6 +28,8 @@ from tritonbuild.executors.process import Process, Sandbox, Spec, start
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.places import FIXED_MTIME
 
+DRIVER = "nvidia"
+"""Where the driver's libraries lie in the input root of a program with a GPU, and nothing else."""
 POLL = 0.1
 """Seconds between looks at whether the build is being stopped."""
 GRACE = 5.0
@@ -74,13 +76,26 @@ class Sandboxed:
                     Problem(f"{output}: an input is a link on the way to it", "a place of its own")
                 )
             make_folders((root / WORK / output).parent)
+        variables = {**environment(), **program.environment}
+        shown: list[Path] = []
+        if work.lease is not None:
+            shown = work.lease.places
+            binds += [(path, f"{DRIVER}/{path.name}") for path in work.lease.driver.libraries]
+            variables |= work.lease.environment
         sandbox = Sandbox(
-            root=root, binds=tuple(binds), network=program.network, outputs=work.action.outputs
+            root=root,
+            binds=tuple(binds),
+            network=program.network,
+            outputs=work.action.outputs,
+            shown=shown,
         )
+        if work.lease is not None:
+            libraries = (f"{sandbox.inside / DRIVER}", variables.get("LD_LIBRARY_PATH"))
+            variables["LD_LIBRARY_PATH"] = ":".join(filter(None, libraries))
         process = start(
             Spec(
                 program.argv,
-                {**environment(), **program.environment},
+                variables,
                 root / WORK,
                 log,
                 sandbox=sandbox,

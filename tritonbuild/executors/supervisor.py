@@ -58,7 +58,7 @@ def _run(
     cwd: str,
     shm_prefix: str,
     memory: int,
-    sandbox: tuple[str, str, list[str], list[tuple[str, str]], bool] | None,
+    sandbox: tuple[str, str, list[str], list[tuple[str, str]], bool, list[str]] | None,
 ) -> None:
     """`sandbox`: the first parameters of isolation.build_root."""
     if sandbox:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
+from tritonbuild.digest import Digest
 from tritonbuild.merkle import Entry, File, Folder
 
 
@@ -31,6 +32,8 @@ class ToolContext(Protocol):
     """Paths are relative to the working folder."""
 
     parameters: Mapping[str, Any]
+    hints: Mapping[str, Any]
+    """Not in the key; empty where the step runs elsewhere."""
     inputs: Folder
     """The working folder's inputs."""
 
@@ -42,6 +45,9 @@ class ToolContext(Protocol):
 
     def path(self, path: str) -> Path:
         """Where an input file or folder lies on disk, shared and read-only."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether this machine has the content already, so that it can be linked."""
 
     def link(self, path: str, entry: Entry) -> None:
         """Puts something that came in, or was written, into the outputs."""

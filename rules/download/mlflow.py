@@ -1,0 +1,114 @@
+"""Models in MLflow's registry: `models:/NAME/VERSION` or `models:/NAME@ALIAS`, a folder. Server
+and credentials are as for MLflow's client: MLFLOW_TRACKING_URI (or MLFLOW_REGISTRY_URI),
+MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD. Two calls of its
+interface are all that is needed (https://mlflow.org/docs/latest/api_reference/rest-api.html)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from .https import Web, get, session
+from .source import Refused, Remote, Wanted, source_of
+
+if TYPE_CHECKING:
+    import requests
+
+_URL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
+_PROXIED = "mlflow-artifacts:"
+"""Scheme of what the server itself hands out."""
+_REMEDY = (
+    "credentials as for MLflow's client: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD"
+)
+
+
+def check(url: str) -> str:
+    return "" if _URL.fullmatch(url) else "it is not models:/NAME/VERSION or models:/NAME@ALIAS"
+
+
+def name(url: str) -> str:
+    match = _URL.fullmatch(url)
+    assert match is not None, "checked"
+    return match["name"]
+
+
+def direct(wanted: Wanted) -> str:
+    return ""
+
+
+def files(wanted: Wanted) -> list[Remote]:
+    match = _URL.fullmatch(wanted.url)
+    assert match is not None, "checked"
+    folder, version = match["name"], match["version"]
+    with session() as web:
+        if version is None:
+            asked = {"name": folder, "alias": match["alias"]}
+            found = _ask(web, "mlflow/registered-models/alias", asked)
+            version = str(found["model_version"]["version"])
+        asked = {"name": folder, "version": version}
+        place = _ask(web, "mlflow/model-versions/get-download-uri", asked)["artifact_uri"]
+        if place.startswith("models:/"):  # of a logged model, since MLflow 3
+            logged = _ask(web, f"mlflow/logged-models/{quote(place.partition('/')[2])}", {})
+            place = logged["model"]["info"]["artifact_uri"]
+        if place.startswith(_PROXIED):
+            return list(_below(web, urlsplit(place).path.strip("/"), folder))
+    source = source_of(place)
+    if source is None or source.check(f"{place}/"):
+        raise Refused(
+            f"MLflow keeps it at {place.partition(':')[0]}:…, which cannot be reached from here",
+            "a server that hands out artifacts itself (mlflow server --serve-artifacts), or s3, gs",
+        )
+    remotes = source.files(Wanted(f"{place.rstrip('/')}/"))
+    return [replace(r, name=f"{folder}/{r.name.partition('/')[2]}") for r in remotes]
+
+
+def opening(url: str) -> Web:
+    path = url.removeprefix(f"{_PROXIED}/")
+    address = f"{_server()}/api/2.0/mlflow-artifacts/artifacts/{quote(path)}"
+    return Web(session(), address, _REMEDY, auth=_auth())
+
+
+def _server() -> str:
+    for variable in ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI"):
+        if url := os.environ.get(variable):
+            if not url.startswith(("https://", "http://")):
+                raise Refused(f"{variable} names no server", "https://… of an MLflow server")
+            return url.rstrip("/")
+    raise Refused("no MLflow server is named", "set MLFLOW_TRACKING_URI")
+
+
+def _auth() -> Callable[[Any], Any] | None:
+    from requests.auth import HTTPBasicAuth
+
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+
+        def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["Authorization"] = f"Bearer {token}"
+            return request
+
+        return add
+    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+        return HTTPBasicAuth(user.encode(), password.encode())
+    return None
+
+
+def _ask(web: requests.Session, what: str, asked: dict[str, str]) -> dict[str, Any]:
+    address = f"{_server()}/api/2.0/{what}"
+    answer: dict[str, Any] = get(web, address, _REMEDY, params=asked, auth=_auth()).json()
+    return answer
+
+
+def _below(web: requests.Session, path: str, folder: str) -> Iterator[Remote]:
+    for item in _ask(web, "mlflow-artifacts/artifacts", {"path": path}).get("files", ()):
+        below = f"{path}/{item['path']}"
+        if item.get("is_dir"):
+            yield from _below(web, below, f"{folder}/{item['path']}")
+        else:
+            size = int(item.get("file_size", 0))
+            yield Remote(f"{folder}/{item['path']}", f"{_PROXIED}/{below}", size=size)

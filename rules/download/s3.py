@@ -1,0 +1,190 @@
+"""Objects in Amazon S3 and what speaks its protocol: `s3://BUCKET/KEY`, or `s3://BUCKET/PREFIX/`
+for all below a prefix. Credentials, region and endpoint are found as boto3 finds them."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .https import CHUNK, public
+from .source import (
+    CONNECT,
+    RETRIES,
+    SILENCE,
+    Broken,
+    Passing,
+    Refused,
+    Remote,
+    Silent,
+    Stream,
+    Wanted,
+    lacks,
+)
+
+_URL = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*?)(?:\?versionId=(?P<version>[^?]+))?", re.S)
+_REMEDY = (
+    "credentials as for the AWS command line: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "AWS_PROFILE, or the instance's role"
+)
+
+
+def check(url: str) -> str:
+    return "" if _URL.fullmatch(url) else "it is not s3://BUCKET/KEY"
+
+
+def name(url: str) -> str:
+    bucket, key, _ = _parts(url)
+    return key.rstrip("/").rpartition("/")[2] or bucket
+
+
+def direct(wanted: Wanted) -> str:
+    _, key, _ = _parts(wanted.url)
+    return "" if not key or key.endswith("/") else wanted.url
+
+
+def files(wanted: Wanted) -> list[Remote]:
+    bucket, key, version = _parts(wanted.url)
+    client = _client()
+    with _told():
+        if not key or key.endswith("/"):
+            return list(_below(client, bucket, key, name(wanted.url)))
+        which = {"VersionId": version} if version else {}
+        head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which)
+        return [_remote(bucket, key, name(wanted.url), head)]
+
+
+def opening(url: str) -> _Object:
+    return _Object(*_parts(url))
+
+
+class _Object:
+    """Implements Opening."""
+
+    def __init__(self, bucket: str, key: str, version: str):
+        self._place = {"Bucket": bucket, "Key": key}
+        if version:
+            self._place["VersionId"] = version
+        self._client = _client()
+
+    def open(self, start: int, validator: str) -> Stream:
+        arguments = dict(self._place)
+        if start:
+            arguments["Range"] = f"bytes={start}-"
+            if validator:
+                arguments["IfMatch"] = validator
+        try:
+            with _told():
+                answer = self._client.get_object(**arguments)
+        except _Changed:
+            return self.open(0, "")
+        whole = re.match(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange", ""))
+        first, total = (int(whole[1]), int(whole[2])) if whole else (0, answer["ContentLength"])
+        return Stream(_chunks(answer["Body"]), first, total, answer.get("ETag", ""))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _Changed(Exception):
+    """Another object stands there, or no such range can be had."""
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    match = _URL.fullmatch(url)
+    assert match is not None, "checked"
+    return match["bucket"], match["key"], match["version"] or ""
+
+
+def _client() -> Any:
+    try:
+        import boto3
+        from botocore import UNSIGNED
+        from botocore.config import Config
+    except ImportError as error:
+        raise lacks("s3", "s3:// URLs", error) from None
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session()
+        public_only = {} if session.get_credentials() else {"signature_version": UNSIGNED}
+        config = Config(
+            connect_timeout=CONNECT,
+            read_timeout=SILENCE,
+            retries={"mode": "standard", "total_max_attempts": RETRIES + 1},
+            **public_only,
+        )
+        # Outside AWS any region will do; inside, the bucket tells its own.
+        return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
+    except (BotoCoreError, ValueError) as error:
+        raise Refused(f"boto3 is not well configured: {public(str(error))}", _REMEDY) from None
+
+
+def _below(client: Any, bucket: str, prefix: str, folder: str) -> Iterator[Remote]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        for item in page.get("Contents", ()):
+            key: str = item["Key"]
+            if key.endswith("/"):  # how consoles mark a folder
+                continue
+            head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            yield _remote(bucket, key, f"{folder}/{key.removeprefix(prefix)}", head)
+
+
+def _remote(bucket: str, key: str, name: str, head: Any) -> Remote:
+    version = head.get("VersionId", "null")
+    url = f"s3://{bucket}/{key}" + ("" if version == "null" else f"?versionId={version}")
+    checksum = head.get("ChecksumSHA256", "")
+    # Of an upload in parts it is a digest of digests, `…-3`.
+    whole = checksum and "-" not in checksum and head.get("ChecksumType") != "COMPOSITE"
+    sha256 = b64decode(checksum).hex() if whole else ""
+    return Remote(name, url, sha256, head["ContentLength"])
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    from botocore import exceptions
+
+    try:
+        yield
+    except exceptions.ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        code = error.response["Error"].get("Code", "")
+        if status in (412, 416):
+            raise _Changed from None
+        if status == 429 or status >= 500:
+            raise Passing(f"S3 answers {status} {code}; try again later") from None
+        if status == 404:
+            raise Refused(f"it is not there (404 {code})") from None
+        raise Refused(f"S3 refuses access ({status} {code})", _REMEDY) from None
+    except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
+        raise Silent(f"no byte came for {SILENCE:g} s") from None
+    except (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.TokenRetrievalError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
+        raise Refused(f"no credentials for S3: {public(str(error))}", _REMEDY) from None
+    except exceptions.ParamValidationError as error:
+        raise Refused(f"it cannot be asked for: {public(str(error))}") from None
+    except exceptions.BotoCoreError as error:
+        raise Passing(public(str(error))) from None
+    except RecursionError:  # botocore follows what may be another region by asking again
+        raise Refused("S3 sends us elsewhere, without a region", "check AWS_REGION") from None
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    from botocore import exceptions
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield from body.iter_chunks(CHUNK)
+    except exceptions.ReadTimeoutError:
+        raise Silent(f"no byte came for {SILENCE:g} s") from None
+    except (exceptions.BotoCoreError, HTTPError, OSError) as error:
+        raise Broken(f"it broke off: {public(str(error))}") from None
+    finally:
+        body.close()

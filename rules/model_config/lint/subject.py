@@ -1,0 +1,41 @@
+"""What a lint looks at, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tritonbuild.rule import Folder, KeyPath
+
+from ..releases import before
+
+if TYPE_CHECKING:
+    from ...formats import Signature
+
+
+@dataclass(frozen=True)
+class Finding:
+    key: KeyPath
+    """The place in the config."""
+    found: str
+    expected: str = ""
+    remedy: str = ""
+    fatal: bool = True
+    """The server refuses the model; else it loads, but is likely not what was meant."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    config: Any
+    """The full ModelConfig, completed as the server would."""
+    folder: Folder
+    """Of the model, as the server will see it."""
+    release: str
+    """Triton's version, "2.51.0"; "" when not known: then the newest one's rules hold."""
+    signatures: Mapping[int, Signature]
+    """What the model of a version takes and gives, where that can be read."""
+
+    def is_from(self, first: str) -> bool:
+        """Whether its release is that one ("2.56") or a later one."""
+        return not before(self.release, first)
