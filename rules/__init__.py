@@ -6,14 +6,14 @@ What is named here is what the registry finds: rules, tools and resolvers.
 from .command import Commands
 from .component import Backends, Caches, RepoAgents
 from .distribution import Distributions
-from .download.extract import unpack_archive
-from .download.fetch import fetch_download, gather_files
-from .download.resolve import resolve as resolve_download
-from .downloads import Downloads
+from .download import Downloads
 from .init.importer import bring_over
 from .model import Models
 from .model_config.folder import make_model
 from .model_config.md5 import make_md5
+from .origins.extract import unpack_archive
+from .origins.fetch import fetch_download, gather_files
+from .origins.resolve import resolve as resolve_download
 from .python.environment import make_environment
 from .python.fetch import fetch_file
 from .python.interpreter import make_python

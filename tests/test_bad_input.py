@@ -133,7 +133,7 @@ BAD = {
     "a folder without the backend's file": Bad(
         {"triton.toml": MODEL + 'versions = { 1 = "m" }\n', "m/modle.py": ""},
         1,
-        {**AT_MODEL, "line": 5, "key": "models.m"},
+        {**AT_MODEL, "line": 7, "key": "models.m.versions.1"},
         {"found": "holds modle.py", "expected": "model.py", "remedy": "model.py"},
     ),
     "a Git LFS pointer": Bad(

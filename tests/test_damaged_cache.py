@@ -26,9 +26,9 @@ argv = ["sh", "-c", "tail -c 10 large > user; cat small d/* >> user"]
 inputs = [":made"]
 outputs = ["user"]
 
-[backends.onnxruntime]
+[backends.square]
 [models.m]
-backend = "onnxruntime"
+backend = "square"
 versions = {{ 1 = ":made/large" }}
 """
 LARGE = b"y\n" * 1500000

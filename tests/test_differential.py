@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from parts.configs import CASES, DEADLY, LATE, PARTS, STAND_INS
+from parts.configs import ALONE, CASES, DEADLY, STAND_INS, TOGETHER
 from parts.judge import Verdict, judged
 from parts.ours import Judge, Ours
 from tritonbuild.rules.model_config import message
@@ -46,7 +46,7 @@ def verdicts(release: str, root: Path, patch: pytest.MonkeyPatch) -> dict[str, V
     found: dict[str, Verdict] = {}
 
     def body(ctx: ToolContext) -> None:
-        found.update(judged(ctx, PARTS, LATE, STAND_INS))
+        found.update(judged(ctx, TOGETHER, ALONE, STAND_INS))
 
     module = import_module("tritonbuild.rules.server.serve")
     patch.setattr(module, "serve", tool("serve", version=1)(body))

@@ -16,9 +16,9 @@ from parts.gate import Gate, gate
 MakeWorkspace = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
 MODEL = f"""{MINIMAL}
-[backends.onnxruntime]
+[backends.square]
 [models.m]
-backend = "onnxruntime"
+backend = "square"
 versions = {{ 1 = "weights.onnx" }}
 """
 COMMAND = """
@@ -201,7 +201,9 @@ def test_a_file_that_grows_all_the_time_ends_in_an_error(
     assert unfinished(folder) == []
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert folder.build().outputs["tritonbuild-out/_/c/out"] == digest
-    assert sha256(folder.output("_/c/out")) == sha256(folder.output("_/m/m/1/model.onnx")) == digest
+    assert (
+        sha256(folder.output("_/c/out")) == sha256(folder.output("_/m/m/1/weights.onnx")) == digest
+    )
 
 
 def test_a_file_that_is_replaced_now_and_then_never_gives_a_mixture(

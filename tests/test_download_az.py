@@ -14,9 +14,9 @@ from parts.missing import missing
 from parts.ports import free_port, server
 from parts.web import serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import az
-from tritonbuild.rules.download.source import Refused, Wanted, source_of
-from tritonbuild.rules.download.transfer import Expected, transfer
+from tritonbuild.rules.origins import az
+from tritonbuild.rules.origins.source import Refused, Wanted, source_of
+from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"a blob\n" * 60_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

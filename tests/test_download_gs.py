@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from parts.ports import free_port, server
 from parts.web import Answer, first, ranged, serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import gs
-from tritonbuild.rules.download.source import Refused, Wanted
-from tritonbuild.rules.download.transfer import Expected, transfer
+from tritonbuild.rules.origins import gs
+from tritonbuild.rules.origins.source import Refused, Wanted
+from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"an object\n" * 50_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

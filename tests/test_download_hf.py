@@ -16,9 +16,9 @@ import pytest
 from conftest import WorkspaceFolder
 from parts.web import Answer, Web, first, ranged, redirect, serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import hf
-from tritonbuild.rules.download.source import Refused, Remote, Wanted
-from tritonbuild.rules.download.transfer import Expected, transfer
+from tritonbuild.rules.origins import hf
+from tritonbuild.rules.origins.source import Refused, Remote, Wanted
+from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"a model\n" * 60_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -14,8 +14,8 @@ import pytest
 from conftest import WorkspaceFolder
 from parts.web import Answer, first, ranged, serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import mlflow
-from tritonbuild.rules.download.source import Refused, Wanted
+from tritonbuild.rules.origins import mlflow
+from tritonbuild.rules.origins.source import Refused, Wanted
 
 BODY = b"a model\n" * 60_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

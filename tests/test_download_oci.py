@@ -21,9 +21,9 @@ from parts.missing import missing
 from parts.ports import free_port, server
 from parts.web import Answer, first, ranged, redirect, serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import oci
-from tritonbuild.rules.download.source import Refused, Remote, Wanted
-from tritonbuild.rules.download.transfer import Expected, transfer
+from tritonbuild.rules.origins import oci
+from tritonbuild.rules.origins.source import Refused, Remote, Wanted
+from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"a model\n" * 60_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

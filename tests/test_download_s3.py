@@ -14,9 +14,9 @@ from conftest import WorkspaceFolder
 from parts.ports import free_port, server
 from parts.web import first, ranged, redirect, serve
 from test_downloads import assert_stands_nowhere, locked, manifest
-from tritonbuild.rules.download import s3
-from tritonbuild.rules.download.source import Refused, Remote, Wanted
-from tritonbuild.rules.download.transfer import Expected, transfer
+from tritonbuild.rules.origins import s3
+from tritonbuild.rules.origins.source import Refused, Remote, Wanted
+from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"an object\n" * 50_000
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from parts.bench import Bench
 from parts.folders import flat
-from tritonbuild.rules.download import extract
-from tritonbuild.rules.download.extract import (
+from tritonbuild.rules.origins import extract
+from tritonbuild.rules.origins.extract import (
     Hostile,
     unpack,
     unpack_archive,
     without_ending,
 )
-from tritonbuild.rules.download.members import Unreadable
+from tritonbuild.rules.origins.members import Unreadable
 
 from tritonbuild.merkle import Folder
 from tritonbuild.rule import ActionError

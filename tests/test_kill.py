@@ -38,10 +38,10 @@ outputs = ["sum"]
 env = {{ TEST_MARK = "{mark}" }}
 '''
 WEIGHTS = """
-[backends.onnxruntime]
+[backends.square]
 
 [models.m]
-backend = "onnxruntime"
+backend = "square"
 versions = { 1 = "weights", 2 = ":reversed/sthgiew" }
 
 [commands.reversed]

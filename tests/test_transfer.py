@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from parts.web import Answer, Web, authority_file, cut, first, ranged, redirect, serve
-from tritonbuild.rules.download import https
-from tritonbuild.rules.download.fetch import bring
-from tritonbuild.rules.download.https import CHUNK, public
-from tritonbuild.rules.download.source import Refused
-from tritonbuild.rules.download.transfer import Expected, Got, transfer
+from tritonbuild.rules.origins import https
+from tritonbuild.rules.origins.fetch import bring
+from tritonbuild.rules.origins.https import CHUNK, public
+from tritonbuild.rules.origins.source import Refused
+from tritonbuild.rules.origins.transfer import Expected, Got, transfer
 
 from tritonbuild.rule import ActionError
 

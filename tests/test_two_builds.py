@@ -32,9 +32,9 @@ argv = ["sh", "-c", "cat numbers many/* > both"]
 inputs = [":numbers", ":many"]
 outputs = ["both"]
 
-[backends.onnxruntime]
+[backends.square]
 [models.m]
-backend = "onnxruntime"
+backend = "square"
 versions = {{ 1 = "weights.onnx", 2 = ":both/both" }}
 """
 WAITS = """

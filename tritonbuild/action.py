@@ -82,9 +82,9 @@ class ToolCall:
     """The tool's own and those of the libraries that make its bytes."""
     parameters: Mapping[str, Any]
     """JSON; keys are manifest keys below the target, so that an explanation can name them."""
-    hints: Mapping[str, Any] = field(default_factory=dict)
+    hints: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What helps and cannot change the result, such as where a file of a known digest is to be
-    had. Not in the key."""
+    had. Not in the key, and calls that differ in nothing else are equal."""
 
     @property
     def argv(self) -> tuple[str, ...]:

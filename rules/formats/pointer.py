@@ -13,12 +13,11 @@ _DVC = (b"outs:\n- md5:", b"outs:\n- hash:", b"md5:", b"outs:\r\n- md5:")
 _FETCH_AGAIN = "fetch the file again; a browser or a plain download may have saved an error page"
 
 
-def refuse_stand_in(head: bytes, name: str, kind: str) -> None:
+def refuse_stand_in(head: bytes, name: str, expected: str) -> None:
     """Raises FormatError when a file begins as something that stands in a model's place.
 
-    `head` is its first `HEAD` bytes, `name` its file name, `kind` what belongs there.
+    `head` is its first `HEAD` bytes, `name` its file name, `expected` what belongs there.
     """
-    expected = f"{kind}"
     if not head:
         raise FormatError(Problem("the file is empty", expected))
     if head.startswith(_LFS):

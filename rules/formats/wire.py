@@ -45,7 +45,6 @@ class Reader:
     def __init__(self, file: int):
         self._file = file
         self.size = os.fstat(file).st_size
-        self.bytes_read = 0
         self._buffer, self._base = b"", 0
 
     def read(self, start: int, end: int) -> bytes:
@@ -107,9 +106,7 @@ class Reader:
         return self._buffer
 
     def _pread(self, size: int, position: int) -> bytes:
-        content = os.pread(self._file, size, position)
-        self.bytes_read += len(content)
-        return content
+        return os.pread(self._file, size, position)
 
 
 def _varint(buffer: bytes, offset: int) -> tuple[int, int]:

@@ -21,9 +21,9 @@ from tritonbuild.rule import (
     tool,
 )
 
-from ..download.fetch import bring
-from ..download.https import public
-from ..download.transfer import Expected, WrongFileError, check
+from ..origins.fetch import bring
+from ..origins.https import public
+from ..origins.transfer import Expected, WrongFileError, check
 from . import pip
 from .debian import MIRROR, addresses
 

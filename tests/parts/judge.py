@@ -24,6 +24,8 @@ from tritonbuild.rule import Process, ToolContext
 
 LOADERS = (8, 8, 1)
 """Models that load at a time, try by try: a server that loads several may end without a word."""
+MOST = 25
+"""Loaded models of a server, each with a process of its own."""
 NOT_BEGUN = "failed to poll"
 """What it says of a model whose config it did not take."""
 CRASHED = "Signal (11)"
@@ -51,12 +53,12 @@ class _EndedError(Exception):
 
 
 def judged(
-    ctx: ToolContext, parts: Iterable[Cases], late: Cases, stand_ins: tuple[str, ...]
+    ctx: ToolContext, together: Iterable[Cases], alone: Cases, stand_ins: tuple[str, ...]
 ) -> dict[str, Verdict]:
     """In a tool that is given what a server is started from: every model's verdict, by name.
 
-    The models of a part are loaded together, those that fail `late` one after the other and
-    without asking the backend to complete their configs, which takes it a second and a half.
+    Some are loaded `together`, those `alone` one after the other and without asking the backend
+    to complete their configs, which takes it a second and a half.
     `stand_ins`: backends that take any config.
     """
     layout = lay_out(ctx, ctx.scratch / "server")
@@ -66,9 +68,9 @@ def judged(
         (folder / "model.py").write_bytes(MODEL)
     variables = _variables(ctx, layout)
     found: dict[str, Verdict] = {}
-    for part in parts:
+    for part in together:
         found |= _asked(ctx, layout, variables, part)
-    return found | _one_by_one(ctx, layout, variables, late)
+    return found | _one_by_one(ctx, layout, variables, alone)
 
 
 def write(case: Case, folder: Path) -> None:
@@ -124,7 +126,7 @@ def _one_by_one(
             ThreadPoolExecutor(1) as asking,
             _started(ctx, layout, variables, *flags) as port,
         ):
-            for name in waiting:
+            for name in waiting[:MOST]:
                 found[name] = _loaded(asking, port, name, ctx.scratch / "log")
                 if not found[name].is_loaded and NOT_BEGUN not in found[name].reason:
                     break

@@ -10,18 +10,17 @@ from .platforms import PLATFORMS, STAND_INS
 from .sequences import SEQUENCES
 from .tensors import TENSORS
 
-__all__ = ["CASES", "DEADLY", "LATE", "MODEL", "PARTS", "STAND_INS", "Case", "Cases"]
+__all__ = ["ALONE", "CASES", "DEADLY", "MODEL", "STAND_INS", "TOGETHER", "Case", "Cases"]
 
-PARTS: tuple[Cases, ...] = (
+TOGETHER: tuple[Cases, ...] = (
     {**TENSORS, **BATCHING},
     {**VERSIONS, **FOLDERS, **INSTANCES},
-    PLATFORMS,
-    COMPLETED,
     ENSEMBLES,
 )
-"""Each for one start of a server; ensembles stand with their members."""
-LATE: Cases = {**SEQUENCES, **WARMUP}
-"""What fails late, when its instances run: a server that loads others meanwhile may end by it."""
-CASES: Cases = {name: case for part in (*PARTS, LATE) for name, case in part.items()}
+"""Each for one start of a server that loads all of them; ensembles stand with their members."""
+ALONE: Cases = {**PLATFORMS, **COMPLETED, **SEQUENCES, **WARMUP}
+"""What a server may end by, when it loads others meanwhile: models that fail when their instances
+run already and, before 24.10, several backends that are a model.py."""
+CASES: Cases = {name: case for part in (*TOGETHER, ALONE) for name, case in part.items()}
 DEADLY: Cases = {**DEADLY_FOLDERS, **DEADLY_WARMUP}
 """What no server should be asked: it ends, or waits for ever."""

@@ -5,5 +5,6 @@ class TritonPythonModel:
         config.add_output({"name": "y", "data_type": "TYPE_FP32", "dims": [-1]})
         config.set_dynamic_batching()
         return config
+
     def execute(self, requests):
         return []

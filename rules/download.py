@@ -8,11 +8,11 @@ from typing import Any
 
 from tritonbuild.rule import Artifact, Context, Field, Files, LockedFile, Needs, Output, Rule
 
-from .download.extract import unpack_archive, without_ending
-from .download.fetch import CONTENT, fetch_download, gather_files
-from .download.https import public
-from .download.resolve import request_for
-from .download.source import Source, Wanted, source_of
+from .origins.extract import unpack_archive, without_ending
+from .origins.fetch import CONTENT, fetch_download, gather_files
+from .origins.https import public
+from .origins.resolve import request_for
+from .origins.source import Source, Wanted, source_of
 from .paths import EXPECTED, is_relative
 
 KNOWN = "https://, s3://, gs://, az://, hf://, oci:// or models:/"
