@@ -238,6 +238,16 @@ def test_a_reshape_stands_for_what_the_model_gets() -> None:
     assert wrong(text, MODEL) == "input[0].reshape.shape: input 'x' has shape [9,1]"
 
 
+def test_what_is_of_no_rank_without_its_batch_is_to_be_reshaped() -> None:
+    config = config_of(f"max_batch_size: 2 input {io('x', '3')} output {io('y', '1')}")
+    (problem,) = autofill(config, one((-1, 3), (-1,)))
+    assert problem.remedy.startswith("say dims = [1], reshape = { shape = [] }")
+    config = config_of(
+        f"max_batch_size: 2 input {io('x', '3')} output {io('y', '1', 'reshape { shape: [] }')}"
+    )
+    assert not list(autofill(config, one((-1, 3), (-1,))))
+
+
 def test_a_missing_input_is_told_by_its_name() -> None:
     model = signature([tensor("x", (1,)), tensor("z", (1,))], [tensor("y", (1,))])
     config = config_of(f"input {io('x', '1')} output {io('y', '1')}")

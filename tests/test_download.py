@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-import tomli
 from conftest import MINIMAL, WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.web import authority_file, first, ranged, serve
 
 from tritonbuild.lock import FILE
@@ -21,15 +21,6 @@ BODY = b"a model\n" * 100_000
 SHA256 = hashlib.sha256(BODY).hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
 Make = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
-
-
-def manifest(url: str, *lines: str) -> dict[str, str | bytes]:
-    return {"triton.toml": "\n".join([MINIMAL, "[downloads.x]", f'url = "{url}"', *lines, ""])}
-
-
-def locked(folder: WorkspaceFolder) -> list[dict[str, object]]:
-    document = tomli.loads((folder.root / FILE).read_text())
-    return [file for entry in document["resolution"] for file in entry["files"]]
 
 
 def test_a_file_with_its_digest_needs_no_lock(workspace: Make) -> None:
@@ -229,17 +220,6 @@ def test_credentials_are_used_and_stand_nowhere_afterwards(workspace: Make, tmp_
         why = folder.run("why", "//:x")
     assert_stands_nowhere(secret, folder, outcome.text + why.text)
     assert secret not in str(outcome.events) + str(why.events)
-
-
-def assert_stands_nowhere(secret: str, folder: WorkspaceFolder, *texts: str) -> None:
-    """In no file of the workspace and of the cache; keys, logs and the lock are among them."""
-    files = [*folder.root.rglob("*"), *folder.cache.rglob("*")]
-    assert len(files) > 5
-    for file in files:
-        if file.is_file():
-            assert secret.encode() not in file.read_bytes(), file
-    for text in texts:
-        assert secret not in text
 
 
 def test_ctrl_c_ends_a_download_that_pins(workspace: Make) -> None:

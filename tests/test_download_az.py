@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from conftest import WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.missing import missing
 from parts.ports import free_port, server
 from parts.web import serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import az
 from tritonbuild.rules.origins.source import Refused, Wanted, source_of
 from tritonbuild.rules.origins.transfer import Expected, transfer

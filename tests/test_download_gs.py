@@ -16,9 +16,9 @@ import requests
 from conftest import WorkspaceFolder
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.ports import free_port, server
 from parts.web import Answer, first, ranged, serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import gs
 from tritonbuild.rules.origins.source import Refused, Wanted
 from tritonbuild.rules.origins.transfer import Expected, transfer

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from conftest import WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.web import Answer, Web, first, ranged, redirect, serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import hf
 from tritonbuild.rules.origins.source import Refused, Remote, Wanted
 from tritonbuild.rules.origins.transfer import Expected, transfer

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from conftest import WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.web import Answer, first, ranged, serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import mlflow
 from tritonbuild.rules.origins.source import Refused, Wanted
 

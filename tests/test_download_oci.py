@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import requests
 from conftest import WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.missing import missing
 from parts.ports import free_port, server
 from parts.web import Answer, first, ranged, redirect, serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import oci
 from tritonbuild.rules.origins.source import Refused, Remote, Wanted
 from tritonbuild.rules.origins.transfer import Expected, transfer

@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 import pytest
 from conftest import WorkspaceFolder
+from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.ports import free_port, server
 from parts.web import first, ranged, redirect, serve
-from test_downloads import assert_stands_nowhere, locked, manifest
 from tritonbuild.rules.origins import s3
 from tritonbuild.rules.origins.source import Refused, Remote, Wanted
 from tritonbuild.rules.origins.transfer import Expected, transfer

@@ -155,13 +155,13 @@ def test_a_decoupled_member_cannot_be_cached() -> None:
     assert (where, finding.fatal) == ("response_cache.enable", True)
 
 
-def test_what_an_ensemble_says_of_decoupling_has_no_effect() -> None:
-    where, finding = only(ensemble(step("m"), more=DECOUPLED), {"m": member()})
-    assert (where, finding.fatal) == ("model_transaction_policy.decoupled", False)
-
-
 def test_outputs_of_two_decoupled_models_never_come_together() -> None:
     io = X + Y + Y.replace('"y"', '"z"')
     made = ensemble(step("d"), step("d", y_to="z"), io=io)
     where, finding = only(made, {"d": member(MODEL + X + Y + DECOUPLED)})
     assert (where, finding.fatal) == ("output", True)
+
+
+def test_a_step_without_inputs_is_not_judged_here() -> None:
+    made = ensemble('step { model_name: "m" model_version: -1 }')
+    assert not list(wiring(made, {"m": member(MODEL + Y)}))

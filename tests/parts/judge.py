@@ -22,7 +22,7 @@ from tritonbuild.rules.server.ports import LOOPBACK
 from parts.configs import MODEL, Case, Cases
 from tritonbuild.rule import Process, ToolContext
 
-LOADERS = (8, 8, 1)
+LOADERS = (8, 4, 4, 1)
 """Models that load at a time, try by try: a server that loads several may end without a word."""
 MOST = 25
 """Loaded models of a server, each with a process of its own."""

@@ -59,7 +59,8 @@ def of_wrong_shape(
     found = f"{what} has shape {shown(config)}"
     if batched:
         found += ", the first for the batch since max_batch_size is above 0"
-    remedy = f"say dims = {shown(model[1:] if batched else model)}"
+    dims = model[1:] if batched else model
+    remedy = f"say dims = {shown(dims)}" if dims else "say dims = [1], reshape = { shape = [] }"
     if batched and len(model) == len(config) - 1:
         remedy += ", or max_batch_size = 0 if they hold the batch already"
     return Problem(found, f"{shown(model)}, as in the model's file", remedy, key=key)

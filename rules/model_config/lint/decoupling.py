@@ -25,7 +25,8 @@ def decoupling(config: Any, members: Mapping[str, Any]) -> Iterator[Finding]:
     ]:
         for index in ready:
             step = waiting.pop(index)
-            found = {origins[name] for name in step.input_map.values()}
+            # A step without inputs is the ensemble's own fault.
+            found = {origins[name] for name in step.input_map.values()} or {OF_THE_REQUEST}
             if len(found) > 1:
                 yield Finding(
                     (*STEPS, index, "input_map"),
@@ -42,7 +43,3 @@ def decoupling(config: Any, members: Mapping[str, Any]) -> Iterator[Finding]:
     if is_decoupled and config.response_cache.enable:
         found_here = "response_cache in an ensemble with a decoupled member"
         yield Finding(HERE, found_here, "one of the two", "take response_cache away")
-    if config.model_transaction_policy.decoupled and not is_decoupled:
-        key = ("model_transaction_policy", "decoupled")
-        remedy = "leave it out; Triton sets it by the members"
-        yield Finding(key, "a decoupled ensemble without a decoupled member", "", remedy, False)

@@ -6,9 +6,9 @@ from typing import Any
 
 from tritonbuild.rule import ByName, Dep, Field, Rule, SourceRef, Strict, workspace_default
 
-from .component import BackendInfo, CacheInfo, RepoAgentInfo
-from .distribution import DistributionInfo
-from .servable import ModelInfo
+from ..component import BackendInfo, CacheInfo, RepoAgentInfo
+from ..distribution import DistributionInfo
+from ..servable import ModelInfo
 
 
 class Agent(Strict):

@@ -9,13 +9,13 @@ from typing import Any
 
 from tritonbuild.rule import AnalysisError, Context, Problem, dotted
 
-from .component import BackendInfo
-from .model_config import ensemble
-from .model_config import message as model_config
-from .model_config.overlay import lay_over
-from .model_config.versions import wrong_number
-from .paths import EXPECTED, is_relative, overlap
-from .server.layout import SHELL_WORD
+from ..component import BackendInfo
+from ..model_config import ensemble
+from ..model_config import message as model_config
+from ..model_config.overlay import lay_over
+from ..model_config.versions import wrong_number
+from ..paths import EXPECTED, is_relative, overlap
+from ..server.layout import SHELL_WORD
 
 CONFIG = "config.pbtxt"
 LIKE_VERSION = re.compile(r"\s*[+-]?[0-9]")

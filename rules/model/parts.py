@@ -9,14 +9,14 @@ from typing import Any
 
 from tritonbuild.rule import Artifact, Context, Literal, Source, SourceRef, dotted
 
-from .component import RepoAgentInfo
-from .distribution import DistributionInfo
-from .model_attributes import Agent, Cases
-from .model_config.folder import CHECKSUM, CONFIG_FILE
-from .model_config.md5 import make_md5
-from .servable import ModelInfo
-from .server.ask import asked
-from .verify.warmup import make_warmup
+from ..component import RepoAgentInfo
+from ..distribution import DistributionInfo
+from ..model_config.folder import CHECKSUM, CONFIG_FILE
+from ..model_config.md5 import make_md5
+from ..servable import ModelInfo
+from ..server.ask import asked
+from ..verify.warmup import make_warmup
+from .attributes import Agent, Cases
 
 
 @dataclass

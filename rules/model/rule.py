@@ -7,16 +7,16 @@ from typing import Any
 
 from tritonbuild.rule import Context, Files, Rule, RunInfo, SourceRef
 
-from .component import BackendInfo
-from .distribution import needed
-from .model_attributes import ModelAttributes
-from .model_checks import check
-from .model_config.folder import CONFIG, MODEL, make_model
-from .model_parts import Parts, add_agents, add_derived, add_files, add_steps, sources
-from .python.requirements import checked
-from .servable import ModelInfo, ServableInfo, servable
-from .server.serve import serve_info
-from .server.show import config_info
+from ..component import BackendInfo
+from ..distribution import needed
+from ..model_config.folder import CONFIG, MODEL, make_model
+from ..python.requirements import checked
+from ..servable import ModelInfo, ServableInfo, servable
+from ..server.serve import serve_info
+from ..server.show import config_info
+from .attributes import ModelAttributes
+from .checks import check
+from .parts import Parts, add_agents, add_derived, add_files, add_steps, sources
 
 READABLE = {"onnxruntime", "openvino", "tensorflow"}
 """Backends whose inputs and outputs stand in the model's file."""

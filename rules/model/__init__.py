@@ -1,0 +1,5 @@
+"""The `models` rule."""
+
+from .rule import Models
+
+__all__ = ["Models"]
