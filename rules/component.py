@@ -41,6 +41,11 @@ class ComponentInfo:
     requirements: tuple[str, ...]
     """Python packages that it needs."""
 
+    @property
+    def is_own(self) -> bool:
+        """It is the user's, whatever its name."""
+        return self.folder is not None
+
 
 class BackendInfo(ComponentInfo):
     """Provider: a backend."""

@@ -17,10 +17,15 @@ from tritonbuild.rule import (
     did_you_mean,
 )
 
+from .formats.kinds import KINDS
+from .model_config.releases import FILE as RELEASE_FILE
 from .python.fetch import fetch
 from .python.interpreter import PythonInfo, bundled_python
 from .python.requirements import checked
 from .pytriton import COMPONENTS, PROJECT, RELEASES, lay_out_pytriton
+
+TRITONS = frozenset(kind.backend for kind in KINDS)
+"""Backends that are Triton's own."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class DistributionInfo:
     name: str
     """The label, for messages."""
     release: str
-    """Triton's version, such as `2.51.0`; empty when it is not known."""
+    """Triton's version, such as `2.51.0`; empty when only the file tells it, if that."""
+    release_file: Artifact | None
+    """The file that tells it, as `model_config.releases.release_in` reads it."""
     tree: Artifact
     """A folder laid out like /opt/tritonserver."""
     python: PythonInfo
@@ -45,6 +52,9 @@ class DistributionInfo:
         if name not in has:
             folder = f"declare it with the folder it lies in: [{kind}.{name}] path = …"
             near = did_you_mean(name, has)
+            if kind == "backends" and name in TRITONS:
+                near = ""
+                folder = f"name a distribution that has it, as NVIDIA's images do, or {folder}"
             raise ctx.error(
                 f"{self.name} has no {name!r} among its {kind}",
                 expected=f"one of: {', '.join(has)}" if has else f"nothing: it has no {kind}",
@@ -77,7 +87,9 @@ class Distributions(Rule):
             " It has the server, the python backend, ensembles and the local cache.",
         )
         path: SourceRef | None = Field(
-            default=None, description="A folder laid out like /opt/tritonserver."
+            default=None,
+            description="A folder laid out like /opt/tritonserver. Its file TRITON_VERSION, where "
+            "it has one, tells the release.",
         )
         python: str = Field(
             default="3.11", description="The Python that its python backend is linked to."
@@ -94,18 +106,24 @@ class Distributions(Rule):
             found = "neither `pypi` nor `path`" if attributes.path is None else "`pypi` and `path`"
             raise ctx.error(found, expected="exactly one of the two")
         python = bundled_python(ctx, attributes.python)
-        release, tree, components, requirements = (
+        release, release_file, tree, components, requirements = (
             _from_pypi(ctx, python) if attributes.path is None else _from_folder(ctx)
         )
         if attributes.requirements is not None:
             requirements = attributes.requirements
         yield DistributionInfo(
-            str(ctx.label), release, tree, python, components, checked(ctx, requirements)
+            str(ctx.label),
+            release,
+            release_file,
+            tree,
+            python,
+            components,
+            checked(ctx, requirements),
         )
 
 
-_Parts = tuple[str, Artifact, Mapping[str, tuple[str, ...]], list[str]]
-"""Release, tree, components, requirements."""
+_Parts = tuple[str, Artifact | None, Artifact, Mapping[str, tuple[str, ...]], list[str]]
+"""Release, the file that tells it, tree, components, requirements."""
 
 
 def _from_pypi(ctx: Context[Any], python: PythonInfo) -> _Parts:
@@ -136,7 +154,7 @@ def _from_pypi(ctx: Context[Any], python: PythonInfo) -> _Parts:
         inputs={"wheel": fetched},
         outputs=["tree"],
     )
-    return RELEASES.get(str(version), ""), made["tree"], COMPONENTS, ["numpy<2"]
+    return RELEASES.get(str(version), ""), None, made["tree"], COMPONENTS, ["numpy<2"]
 
 
 def _from_folder(ctx: Context[Any]) -> _Parts:
@@ -163,4 +181,6 @@ def _from_folder(ctx: Context[Any]) -> _Parts:
         )
         for kind in COMPONENTS
     }
-    return "", tree, components, ["numpy"]
+    release = f"{path.text.rstrip('/')}/{RELEASE_FILE}"
+    file = ctx.source(SourceRef(release)) if RELEASE_FILE in names else None
+    return "", file, tree, components, ["numpy"]

@@ -10,9 +10,8 @@ from tritonbuild.rule import Artifact, Context, Field, Files, LockedFile, Needs,
 
 from .origins.extract import unpack_archive, without_ending
 from .origins.fetch import CONTENT, fetch_download, gather_files
-from .origins.https import public
 from .origins.resolve import request_for
-from .origins.source import Source, Wanted, source_of
+from .origins.source import Source, Wanted, source_of, wrong
 from .paths import EXPECTED, is_relative
 
 KNOWN = "https://, s3://, gs://, az://, hf://, oci:// or models:/"
@@ -78,10 +77,10 @@ def _source(ctx: Context[Any]) -> Source:
     for key, url in [("url", attributes.url), *_numbered("mirrors", attributes.mirrors)]:
         source = source_of(url)
         if source is None:
-            raise ctx.error(f"{public(url)!r} is no address that is known", key=key, expected=KNOWN)
-        if wrong := source.check(url):
+            raise ctx.error("it is no address that is known", key=key, expected=KNOWN)
+        if found := wrong(url):
             # What is wrong may be a secret in it.
-            raise ctx.error(f"this URL cannot be used: {wrong}", key=key)
+            raise ctx.error(f"this URL cannot be used: {found}", key=key)
     source = source_of(attributes.url)
     assert source is not None
     scheme = attributes.url.partition(":")[0]

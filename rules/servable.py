@@ -34,12 +34,14 @@ class ModelInfo:
     versions: tuple[int, ...] = ()
     """Numbers of the version folders, rising."""
     says_io: bool = True
-    """Its inputs and outputs are known without a server."""
+    """Its manifest says its inputs and outputs."""
     sources: tuple[tuple[str, str], ...] = ()
     """Path in its folder → where that lies in the workspace, for messages; those of folders end
     in `/`. A version that is made of one file stands for it."""
     brings_backend: bool = False
     """The backend's library lies in its own folder, where Triton looks first."""
+    wants_gpu: bool = False
+    """It loads only where there is a GPU, as far as its backend and its manifest tell."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from .server.inputs import served
 from .verify.compare import ATOL, RTOL
 from .verify.judge import CASES, CONFIGS, PLACES, case_files, check_cases, places
 
+NO_GPU = "a verification cannot run on a GPU yet; `tritonbuild run` serves it on one"
 RESULT, JUNIT, LOG = "result.json", "junit.xml", "server.log"
 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -141,10 +142,10 @@ class Verifications(Rule):
         return parameters
 
 
-@tool("verify", version=3)
+@tool("verify", version=4)
 def verify(ctx: ToolContext) -> int:
     """Starts a server, asks it, and writes what it found. 1: the verification failed."""
-    from .server.diagnose import ServerError
+    from .server.diagnose import ServerError, without_gpu
     from .server.layout import lay_out
     from .server.process import server
     from .verify import golden, smoke
@@ -153,7 +154,8 @@ def verify(ctx: ToolContext) -> int:
     from .verify.report import Report
 
     parameters = ctx.parameters
-    report = Report(parameters["kind"], _models(ctx))
+    folders = _models(ctx)
+    report = Report(parameters["kind"], list(folders))
     log = ctx.scratch / LOG
     log.touch()
     try:
@@ -161,7 +163,7 @@ def verify(ctx: ToolContext) -> int:
         with server(ctx, layout, log, timeout=parameters["timeout"]) as running:
             report.start_seconds = running.start_seconds
             if report.kind == "smoke":
-                report.outcomes += smoke.run(running, report.models)
+                report.outcomes += smoke.run(running, folders)
             else:
 
                 def unwanted() -> str:
@@ -178,7 +180,7 @@ def verify(ctx: ToolContext) -> int:
                         places(ctx),
                     )
     except ServerError as error:
-        report.problems += error.problems
+        report.problems += without_gpu(error.problems, NO_GPU)
     ctx.write(RESULT, report.json)
     ctx.write(JUNIT, report.junit)
     ctx.adopt(LOG, log)
@@ -192,7 +194,9 @@ def _places(cases: Mapping[str, Artifact]) -> dict[str, dict[str, str]]:
     return {PLACES: places}
 
 
-def _models(ctx: ToolContext) -> list[str]:
+def _models(ctx: ToolContext) -> dict[str, Folder]:
+    """By Triton's names of them, sorted."""
     folder = ctx.inputs.get("models")
     assert isinstance(folder, Folder), "a server without models is not declared"
-    return sorted(folder.entries)
+    models = {name: folder.entries[name] for name in sorted(folder.entries)}
+    return {name: model for name, model in models.items() if isinstance(model, Folder)}

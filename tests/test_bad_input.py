@@ -143,7 +143,7 @@ BAD = {
         },
         1,
         {"label": "//:m", "file": "m/model.py"},
-        {"found": "Git LFS pointer", "remedy": "git lfs pull --include m/model.py"},
+        {"found": "a damaged Git LFS pointer", "remedy": "git checkout -- m/model.py"},
     ),
     "a name twice": Bad(
         {"triton.toml": MODEL + 'versions = { 1 = "m" }\n' + COMMAND.format(name="m")},

@@ -154,6 +154,12 @@ def test_a_misspelled_key_has_a_remedy() -> None:
     assert raised.value.problem.remedy == "did you mean 'outputs'?"
 
 
+def test_a_number_in_the_place_of_a_version_has_a_remedy() -> None:
+    with pytest.raises(CaseError) as raised:
+        read({"inputs": [], "outputs": [Y], "version": 2})
+    assert raised.value.problem.remedy == 'say "2"'
+
+
 def test_what_is_no_json_is_said_with_its_line() -> None:
     with pytest.raises(CaseError, match="not JSON: Expecting value at column 13") as raised:
         case_json.read(b'{\n  "inputs": oops\n}')

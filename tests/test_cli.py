@@ -18,6 +18,7 @@ from conftest import COMMAND, MINIMAL, ROOT, Outcome, WorkspaceFolder
 from parts.around import around, ordinary
 
 from tritonbuild import __version__
+from tritonbuild.cli.build import command
 from tritonbuild.cli.verbs import VERBS
 from tritonbuild.outputs import locked
 
@@ -79,7 +80,11 @@ def test_the_version_is_told(tmp_path: Path) -> None:
         (("build", "nonsense", "//..."), "'nonsense' is not a label"),
         (("build", "//p:flag", "--rule", "modles"), "there is no rule 'modles'"),
         (("why",), "LABEL"),
-        (("why", "//p:all"), "//p has no target 'all'"),
+        (("why", "//p:all"), "//p:all is a pattern"),
+        (("why", "//..."), "'//...' is a pattern"),
+        (("run", "//p/..."), "'//p/...' is a pattern"),
+        (("config", "//..."), "'//...' is a pattern"),
+        (("build", "//pp:flag"), "did you mean '//p:flag'?"),
         (("run", "//p:flag", "--set", "port"), "--set port"),
         (("cache", "gc", "--max-age", "old"), "--max-age"),
         (("cache", "eat"), "eat"),
@@ -135,8 +140,27 @@ def test_a_dry_run_runs_nothing(folder: WorkspaceFolder) -> None:
     assert outcome.exit_code == 0
     assert outcome.targets == {}
     notes = [event["text"] for event in outcome.events if event["event"] == "note"]
-    assert notes == ["would run, unless cached: //p:flag (run)"]
+    assert notes == ["would run: //p:flag (run)"]
     assert folder.build("//p:flag").executed == 1
+
+
+def test_a_dry_run_tells_what_is_cached(workspace: MakeWorkspace) -> None:
+    above = (
+        '[commands.above]\nargv = ["cp", "low", "high"]\ninputs = [":low"]\noutputs = ["high"]\n'
+    )
+    low = '[commands.low]\nargv = ["cp", "a", "low"]\ninputs = ["a"]\noutputs = ["low"]\n'
+    folder = workspace({"p/triton.toml": low + above, "p/a": "1"})
+
+    def foreseen() -> list[str]:
+        outcome = folder.run("build", "//p:above", "--dry-run")
+        return [event["text"] for event in outcome.events if event["event"] == "note"]
+
+    assert foreseen() == ["would run: //p:low (run)", "may run: //p:above (run)"]
+    folder.build("//p:above")
+    assert foreseen() == ["cached: //p:low (run)", "cached: //p:above (run)"]
+    folder.write({"p/a": "2"})
+    assert foreseen() == ["would run: //p:low (run)", "may run: //p:above (run)"]
+    assert folder.build("//p:above").executed == 2
 
 
 def test_a_dry_run_resolves_nothing(numbers: WorkspaceFolder) -> None:
@@ -147,7 +171,7 @@ def test_a_dry_run_resolves_nothing(numbers: WorkspaceFolder) -> None:
     notes = [event["text"] for event in outcome.events if event["event"] == "note"]
     assert notes == [
         "would resolve number two; what that leads to is not known yet",
-        "would run, unless cached: //p:one (say)",
+        "cached: //p:one (say)",
     ]
     assert (numbers.root / "triton.lock").read_bytes() == before
     assert numbers.run("build", "//...", "--dry-run", "--locked").exit_code == 2
@@ -529,3 +553,20 @@ def test_a_lock_that_cannot_be_read_ends_with_two(numbers: WorkspaceFolder) -> N
     outcome = numbers.run("build", "//...")
     assert outcome.exit_code == 2
     assert outcome.error["file"] == "triton.lock"
+
+
+@pytest.mark.parametrize("negative", ["-//p:flag", "-:flag"])
+def test_a_pattern_with_a_minus_is_no_flag(folder: WorkspaceFolder, negative: str) -> None:
+    folder.root = folder.root / "p"
+    outcome = folder.run("build", "//...", negative, "--jobs", "1")
+    assert outcome.exit_code == 0, outcome.text
+    assert built(outcome) == {*TAGS} - {"flag"}
+
+
+def test_a_pattern_with_a_minus_is_completed(
+    folder: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.root)
+    with command.make_context("build", ["//..."]) as context:
+        assert [each.value for each in command.shell_complete(context, "-//p:f")] == ["-//p:flag"]
+        assert "--json" in [each.value for each in command.shell_complete(context, "--j")]

@@ -208,3 +208,31 @@ def test_a_program_that_fails_is_told_with_what_it_said(tree: Tree) -> None:
     found = wrong(tree, text, ExitCode.BUILD_FAILED).found
     assert "exit code 3" in found
     assert "no such luck" in found
+
+
+@pytest.mark.parametrize(
+    ("script", "remedy"),
+    [
+        ("cat a.txt", 'it sees declared files only: inputs = ["a.txt"]'),
+        ('cat "$PWD/sub/b.txt"', 'it sees declared files only: inputs = ["sub/b.txt"]'),
+        ("cat nowhere.txt", ""),
+        ("echo a.txt; exit 1", ""),
+        (
+            "echo x: Temporary failure in name resolution; exit 1",
+            "if it needs the network: network = true",
+        ),
+    ],
+)
+def test_what_a_program_lacked_is_told_where_it_shows(tree: Tree, script: str, remedy: str) -> None:
+    text = f"argv = ['sh', '-c', '{script}']\noutputs = ['x']\n"
+    assert wrong(tree, text, ExitCode.BUILD_FAILED).remedy == remedy
+
+
+def test_what_a_program_has_is_not_told_as_what_it_lacked(tree: Tree) -> None:
+    text = """
+    argv = ["sh", "-c", "cat sub/b.txt; echo sub/b.txt not found; echo getaddrinfo; exit 1"]
+    inputs = ["sub"]
+    outputs = ["x"]
+    network = true
+    """
+    assert wrong(tree, text, ExitCode.BUILD_FAILED).remedy == ""

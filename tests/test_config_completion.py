@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from tritonbuild.rules.formats import Signature, TensorInfo
+from tritonbuild.rules.formats.python_model import completes_itself
 from tritonbuild.rules.model_config.completion import Full, complete
 from tritonbuild.rules.model_config.message import as_dict, parse
-from tritonbuild.rules.model_config.python_model import completes_itself
 from tritonbuild.rules.model_config.sources import LEFT_TO_TRITON, written
 
 from tritonbuild.digest import Digest
@@ -137,6 +137,7 @@ def test_what_another_version_that_is_loaded_lacks_is_told_with_its_number() -> 
         ("pytorch", {}, False),
         ("identity", {}, False),
         ("identity", {"python_based": True}, True),
+        ("identity", {"own_backend": True}, True),
     ],
 )
 def test_what_only_a_server_knows_is_said(
@@ -169,6 +170,9 @@ def test_groups_take_the_devices_that_are_there() -> None:
         (group.kind == group.KIND_GPU, list(group.gpus)) for group in full.config.instance_group
     ]
     assert told == [(True, [0, 1]), (True, [1]), (False, [7])]
+    full, _ = completed("m", Case(f'backend: "python" {groups}' + IO))
+    kinds = [group.kind == group.KIND_GPU for group in full.config.instance_group]
+    assert kinds == [False, True, True]
     full, _ = completed("m", Case('backend: "openvino"' + IO), gpus=2)
     assert full.config.instance_group[0].kind == full.config.instance_group[0].KIND_CPU
 
@@ -216,6 +220,7 @@ def test_it_is_stored_and_read_back() -> None:
         ("from other import TritonPythonModel", True),
         ("@wrapped\n" + NOTHING, True),
         ("class TritonPythonModel", True),
+        (NOTHING + "x = 1" + " + 1" * 5000, True),
     ],
 )
 def test_a_python_model_may_complete_itself(source: str, may: bool) -> None:

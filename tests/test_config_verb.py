@@ -146,7 +146,7 @@ def test_advice_goes_to_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[st
     config = text_format.Parse('name: "m"', empty())
     advice = Problem("not likely meant", "something else", key="config.input[0]")
     full = Full(config, {("name",): "manifest"}, [], [advice])
-    model = {"label": "//:m", "name": "m", "environment": False}
+    model = {"label": "//:m", "name": "m", "environment": False, "unasked": []}
     settings = {"diff": "", "model": "", "as_json": False, "colour": False, "offline": False}
     made = bench.run(
         show_config,
@@ -247,7 +247,7 @@ def test_a_running_server_is_compared_with(configured: WorkspaceFolder) -> None:
         code, text, _ = printed(configured, ":plain", "--diff", url, "--model", "other")
         assert (code, text.splitlines()[:2]) == (3, ['- name: "other"', '+ name: "plain"'])
         outcome = configured.run("config", ":plain", "--diff", url, "--model", "none")
-        assert outcome.exit_code == 1
+        assert (outcome.exit_code, outcome.error["file"]) == (2, "")
         assert (
             outcome.error["found"] == f"{url} has no config of 'none' (status 404: unknown model)"
         )
@@ -273,7 +273,7 @@ def test_a_server_that_the_build_starts_has_the_same_configs(configured: Workspa
 
 def test_a_server_that_is_not_there_is_told(configured: WorkspaceFolder) -> None:
     outcome = configured.run("config", ":plain", "--diff", "http://127.0.0.1:9")
-    assert outcome.exit_code == 1
+    assert (outcome.exit_code, outcome.error["file"]) == (36, "")
     assert outcome.error["found"].startswith("http://127.0.0.1:9 does not answer: ")
 
 
@@ -346,3 +346,22 @@ def test_every_leaf_of_a_config_is_a_line_of_its_own() -> None:
     }
     again = text_format.Parse("\n".join(line.text for line in told), empty())
     assert json_format.MessageToDict(again) == json_format.MessageToDict(config)
+
+
+@pytest.mark.parametrize("model", ["plain", "grows"])
+def test_without_a_server_that_can_be_asked_what_files_tell_is_enough(
+    configured: WorkspaceFolder, model: str
+) -> None:
+    manifest = (configured.root / "triton.toml").read_text()
+    agent = f'[models.{model}]\nrepoagents = ["checksum"]'
+    manifest = manifest.replace(f"[models.{model}]", agent) + "[repoagents.checksum]\n"
+    configured.write({"triton.toml": manifest})
+    code, text, said = printed(configured, f":{model}")
+    if model == "plain":
+        assert (code, 'name: "plain"' in text) == (0, True), said
+    else:
+        assert (code, text) == (7, "")
+        assert "no 'checksum' among its repoagents" in said
+        assert "--offline" in said
+    assert printed(configured, f":{model}", "--offline")[0] == 0
+    assert printed(configured, f":{model}", "--ask")[0] == 7

@@ -33,6 +33,7 @@ DIFFERENT: Mapping[str, str] = {
     "agent_absent": "what a server has is its distribution's matter",
     "backend_absent": "what a server has is its distribution's matter",
     "runtime_absent": "what a server has is its distribution's matter",
+    "auto_group_with_gpus": "the server here has no GPU; another may",
     "gpu": "the server here has no GPU; another may",
     "gpu_by_id": "the server here has no GPU; another may",
 }

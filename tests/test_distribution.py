@@ -18,6 +18,7 @@ import pytest
 from parts.bench import Bench
 from parts.workspace import Make, Workspace, workspaces
 from tritonbuild.rules.distribution import DistributionInfo
+from tritonbuild.rules.model_config.releases import FILE, release_in
 from tritonbuild.rules.python.fetch import fetch_file
 from tritonbuild.rules.python.pypi import resolve_alone
 from tritonbuild.rules.pytriton import RELEASES, lay_out_pytriton
@@ -218,13 +219,32 @@ def test_a_wheel_without_a_stub_for_the_python_is_an_error(bench: Bench) -> None
 def test_a_folder_is_taken_as_it_is(make: Make) -> None:
     info = info_of(make('[distributions.own]\npath = "server"\n', FOLDER), "own")
     assert info.tree == Source("server")
-    assert info.release == ""
+    assert (info.release, info.release_file) == ("", None)
     assert info.components == {
         "backends": ("onnxruntime", "python"),
         "repoagents": ("checksum",),
         "caches": (),
     }
     assert info.constraints == ("numpy",)
+
+
+def test_a_folder_s_file_tells_the_release(make: Make) -> None:
+    workspace = make('[distributions.own]\npath = "server"\n', {**FOLDER, f"server/{FILE}": ""})
+    assert info_of(workspace, "own").release_file == Source(f"server/{FILE}")
+
+
+@pytest.mark.parametrize(
+    ("content", "release"),
+    [
+        (b"2.51.0\n", "2.51.0"),
+        (b"2.70.0dev", "2.70.0"),
+        (b"", ""),
+        (b"version https://git-lfs.github.com/spec/v1\n", ""),
+        (b"\xff2.51.0", ""),
+    ],
+)
+def test_the_release_in_a_file(content: bytes, release: str) -> None:
+    assert release_in(content) == release
 
 
 def test_a_lock_that_names_no_wheel_is_an_error(make: Make) -> None:
@@ -274,6 +294,11 @@ def test_a_component_that_is_absent_is_an_error_that_lists_what_there_is(make: M
     assert "//:own has no 'onxruntime' among its backends" in text
     assert "one of: onnxruntime, python" in text
     assert "did you mean 'onnxruntime'?" in text
+    with pytest.raises(AnalysisError) as error:
+        info.component("backends", "pytorch", target)
+    assert "did you mean" not in str(error.value)
+    assert "name a distribution that has it" in str(error.value)
+    assert "[backends.pytorch] path = …" in str(error.value)
     with pytest.raises(AnalysisError, match="it has no caches"):
         info.component("caches", "local", target)
 

@@ -14,6 +14,7 @@ import pytest
 from conftest import MINIMAL, WorkspaceFolder
 from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.web import authority_file, first, ranged, serve
+from tritonbuild.rules.origins.source import wrong
 
 from tritonbuild.lock import FILE
 
@@ -142,6 +143,30 @@ def test_what_cannot_be_pinned_is_told(
         (['url = "https://user:secret@host/file"'], "url", "credentials"),
         (['url = "https://host/file?X-Amz-Signature=secret"'], "url", "secret (X-Amz-Signature=…)"),
         (['url = "https://host/file?access_token=secret"'], "url", "secret (access_token=…)"),
+        (['url = "https://host/file?subscription-key=secret"'], "url", "a secret"),
+        (['url = "https://host/file?access_key=secret"'], "url", "a secret"),
+        (['url = "https://host/file?auth=secret"'], "url", "a secret"),
+        (['url = "https://host/file?x-api-key=secret"'], "url", "a secret"),
+        (['url = "https://host/file?jwt=secret"'], "url", "a secret"),
+        (['url = "https://host/file?passphrase=secret"'], "url", "a secret"),
+        (['url = "https://host/file?Policy=secret"'], "url", "a secret"),
+        (['url = "https://host/file?Key-Pair-Id=secret"'], "url", "a secret"),
+        (['url = "https://host/file?AWSAccessKeyId=secret"'], "url", "a secret"),
+        (['url = "https://host/file?a=1;private%5Ftoken=secret"'], "url", "a secret"),
+        (['url = "https://host/file#access_token=secret"'], "url", "a secret"),
+        (['url = "https://user:secret/x@host/file"'], "url", "credentials"),
+        (['url = "s3://AKIAKEY:secret@bucket/key"'], "url", "credentials"),
+        (['url = "s3://AKIAKEY:secret/x@bucket/key"'], "url", "credentials"),
+        (['url = "s3://bucket/key?versionId=1&X-Amz-Signature=secret"'], "url", "a secret"),
+        (['url = "gs://user:secret@bucket/object"'], "url", "credentials"),
+        (['url = "gs://bucket/object?X-Goog-Signature=secret"'], "url", "a secret"),
+        (['url = "az://user:secret@account/c/b"'], "url", "credentials"),
+        (['url = "az://account/c/b?versionid=1&sig=secret"'], "url", "a secret"),
+        (['url = "oci://user:secret@registry/repo:tag"'], "url", "credentials"),
+        (['url = "hf://user:secret@org/repo"'], "url", "it is not hf://ORG/REPO"),
+        (['url = "hf://hf_abcdefghijklmnopqrstuvwxyz@org/repo"'], "url", "it holds a token"),
+        (['url = "models://user:secret@host/name/1"'], "url", "credentials"),
+        (['url = "https://host/a"', 'mirrors = ["s3://k:secret@b/a"]'], "mirrors.0", "credentials"),
         (['url = "https://host/"'], "url", "no name of a file"),
         (['url = "https://host/a/%2e%2e"'], "url", "no name of a file"),
         (['url = "https://host/a%2fb"'], "url", "no name of a file"),
@@ -154,7 +179,8 @@ def test_what_cannot_be_pinned_is_told(
         (['url = "s3://bucket"'], "url", "it is not s3://BUCKET/KEY"),
         (['url = "gs://"'], "url", "it is not gs://BUCKET/OBJECT"),
         (['url = "az://account/x"'], "url", "it is not az://ACCOUNT/CONTAINER/BLOB"),
-        (['url = "az://account/c/b?sig=secret"'], "url", "may hold a secret"),
+        (['url = "az://account/c/b?sig=secret"'], "url", "a secret (sig=…)"),
+        (['url = "az://account/c/b?se"'], "url", "may hold a secret"),
         (['url = "hf://"'], "url", "it is not hf://ORG/REPO"),
         (['url = "models:/name"'], "url", "it is not models:/NAME/VERSION"),
         (['url = "mlflow-artifacts:/a"'], "url", "it is not models:/NAME/VERSION"),
@@ -172,6 +198,25 @@ def test_what_makes_no_sense_is_told_with_its_line(
     assert key.partition(".")[0] in outcome.error["key"]
     assert "=secret" not in outcome.text
     assert ":secret" not in outcome.text
+    assert "hf_abc" not in outcome.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host:8080/@scope/a?author=me&keyword=x&v=1&raw=true&path=a",
+        "s3://my.bucket/a@b?versionId=a.b_c",
+        "gs://bucket_1/a:b@c#7",
+        "az://account/c/b?versionid=2024-01-01T00:00:00.0000000Z",
+        "https://account.blob.core.windows.net/c/b",
+        "hf://datasets/org/repo@main/a",
+        "hf://gpt2@main/a",
+        "oci://localhost:5000/repo:tag",
+        "models:/a model@champion",
+    ],
+)
+def test_what_only_looks_a_little_like_a_secret_is_taken(url: str) -> None:
+    assert wrong(url) == ""
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -13,7 +13,7 @@ from conftest import WorkspaceFolder
 from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.missing import missing
 from parts.ports import free_port, server
-from parts.web import serve
+from parts.web import ranged, redirect, serve
 from tritonbuild.rules.origins import az
 from tritonbuild.rules.origins.source import Refused, Wanted, source_of
 from tritonbuild.rules.origins.transfer import Expected, transfer
@@ -147,3 +147,12 @@ def test_without_azures_library_the_extra_is_named(workspace: Make, tmp_path: Pa
         outcome = folder.run("build", "//...")
     assert outcome.exit_code == 36
     assert outcome.error["remedy"] == "pip install 'tritonbuild[az]'"
+
+
+def test_a_redirect_takes_no_credentials_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(ranged(BODY)) as other, serve(redirect(other.url("b", host="localhost"))) as web:
+        place = web.url(ACCOUNT)
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection(place))
+        with pytest.raises(Refused, match=r"refuses access \(302"):
+            az.opening(f"az://{ACCOUNT}/c/b").open(0, "")
+    assert other.requests == []

@@ -175,3 +175,13 @@ def test_without_googles_library_the_extra_is_named(workspace: Make, tmp_path: P
     outcome = folder.run("build", "//...")
     assert outcome.exit_code == 36
     assert outcome.error["remedy"] == "pip install 'tritonbuild[gs]'"
+
+
+def test_a_login_page_in_its_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(lambda _: (200, b"<html>Please log in</html>")) as web:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", web.url("").rstrip("/"))
+        with pytest.raises(Refused, match="answers something that is no JSON") as refused:
+            gs.files(Wanted("gs://bucket/folder/"))
+    assert web.url("storage/v1/b/bucket/o") in refused.value.found
+    assert "text/html" in refused.value.found
+    assert "HTTPS_PROXY" in refused.value.remedy

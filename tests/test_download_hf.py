@@ -188,3 +188,35 @@ def test_a_file_with_its_digest_is_not_looked_up(workspace: Make) -> None:
         folder.build()
     assert folder.output("_/x/a model é.onnx").read_bytes() == BODY
     assert [path.startswith("/api/") for path, _ in web.requests] == [False]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_login_page_in_its_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(lambda _: (200, b"<html>Please log in</html>")) as web:
+        monkeypatch.setenv("HF_ENDPOINT", web.url("").rstrip("/"))
+        with pytest.raises(Refused, match="answers something that is no JSON") as refused:
+            hf.files(Wanted("hf://acme/net"))
+    assert web.url("api/models/acme/net") in refused.value.found
+    assert "text/html" in refused.value.found
+    assert "HTTPS_PROXY" in refused.value.remedy
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"lfs": {"oid": "x"}}, "a strange 'oid'"),
+        ({"lfs": [1]}, "a strange 'lfs'"),
+        ({"size": "-1"}, "a strange 'size'"),
+        ({"path": None}, "no 'path'"),
+    ],
+)
+def test_a_file_of_which_strange_things_are_said_is_refused(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], found: str
+) -> None:
+    commit = json.dumps({"sha": COMMIT}).encode()
+    listing = json.dumps([entry(LARGE) | change]).encode()
+    with serve(first(lambda _: (200, commit), lambda _: (200, listing))) as web:
+        monkeypatch.setenv("HF_ENDPOINT", web.url("").rstrip("/"))
+        with pytest.raises(Refused, match=found):
+            hf.files(Wanted("hf://acme/net"))

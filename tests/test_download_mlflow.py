@@ -125,3 +125,13 @@ def test_without_a_server_it_is_told_how_to_name_one(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(Refused, match="server"):
         mlflow.files(Wanted("models:/net/3"))
+
+
+def test_a_login_page_in_its_place_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(lambda _: (200, b"<html>Please log in</html>")) as web:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", web.url("").rstrip("/"))
+        with pytest.raises(Refused, match="answers something that is no JSON") as refused:
+            mlflow.files(Wanted("models:/net/3"))
+    assert web.url("api/2.0/mlflow") in refused.value.found
+    assert "text/html" in refused.value.found
+    assert "HTTPS_PROXY" in refused.value.remedy

@@ -20,9 +20,9 @@ from conftest import WorkspaceFolder
 from parts.downloads import assert_stands_nowhere, locked, manifest
 from parts.missing import missing
 from parts.ports import free_port, server
-from parts.web import Answer, first, ranged, redirect, serve
+from parts.web import Answer, cut, first, ranged, redirect, serve
 from tritonbuild.rules.origins import oci
-from tritonbuild.rules.origins.source import Refused, Remote, Wanted
+from tritonbuild.rules.origins.source import Passing, Refused, Remote, Wanted
 from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"a model\n" * 60_000
@@ -270,6 +270,63 @@ def test_a_manifest_that_is_not_what_its_digest_says_is_refused() -> None:
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'"x"'])
 def test_what_is_no_registry_is_told(content: bytes) -> None:
-    found = "something that no registry answers"
+    found = r"v2/acme/net/manifests/v1 answers (something that is no JSON|a strange)"
     with serve(lambda _: (200, content)) as web, pytest.raises(Refused, match=found):
         oci.files(Wanted(f"oci://127.0.0.1:{web.port}/acme/net:v1"))
+
+
+def test_a_manifest_that_was_cut_may_come_later() -> None:
+    with serve(lambda handler: cut(handler, manifest_of({}, []))) as web, pytest.raises(Passing):
+        oci.files(Wanted(f"oci://127.0.0.1:{web.port}/acme/net:v1"))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"digest": None}, "answers no 'digest'"),
+        ({"digest": "sha256:../../x"}, "answers a strange 'digest'"),
+        ({"digest": f"sha512:{SHA256}"}, "answers a strange 'digest'"),
+        ({"size": -1}, "answers a strange 'size'"),
+        ({"size": True}, "answers a strange 'size'"),
+        ({"annotations": [1]}, "a strange 'annotations'"),
+        ({"annotations": {TITLE: 7}}, f"answers a strange '{TITLE}'"),
+    ],
+)
+def test_a_layer_that_says_strange_things_is_refused(change: dict[str, Any], found: str) -> None:
+    layer = {"digest": f"sha256:{SHA256}", "size": 1, "annotations": {TITLE: "a"}} | change
+    with (
+        serve(lambda _: (200, manifest_of({}, [layer]))) as web,
+        pytest.raises(Refused, match=found) as refused,
+    ):
+        oci.files(Wanted(f"oci://127.0.0.1:{web.port}/acme/net:v1"))
+    assert "proxy" in refused.value.remedy
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_an_identity_token_is_sent_to_nobody_else(docker: Path, status: int) -> None:
+    bodies: list[bytes] = []
+
+    def thief(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        bodies.append(handler.rfile.read(int(handler.headers.get("Content-Length", "0"))))
+        return 200, b'{"token": "x"}'
+
+    def registry(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
+        token = handler.path.startswith("/token")
+        handler.send_response(status if token else 401)
+        if token:
+            handler.send_header("Location", other.url("steal", host="localhost"))
+        else:
+            handler.send_header("WWW-Authenticate", 'Bearer realm="/token",service="ours"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return 0, b""
+
+    with serve(thief) as other, serve(registry) as web:
+        host = f"127.0.0.1:{web.port}"
+        auths = {host: {"auth": base64.b64encode(b"x:").decode(), "identitytoken": PASSWORD}}
+        (docker / "config.json").write_text(json.dumps({"auths": auths}))
+        with pytest.raises(Refused, match="sends us elsewhere"):
+            oci.files(Wanted(f"oci://{host}/acme/net:v1"))
+    assert bodies == []
+    assert any(path == "/token" for path, _ in web.requests)

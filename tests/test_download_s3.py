@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,54 @@ def test_a_prefix_is_a_folder(client: Any, bucket: str) -> None:
         client.put_object(Bucket=bucket, Key=key, Body=b"" if key.endswith("/") else BODY)
     names = [remote.name for remote in s3.files(Wanted(f"s3://{bucket}/m/"))]
     assert names == ["m/1/model.onnx", "m/config.pbtxt"]
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_the_objects_of_a_folder_are_told_by_lists_alone(
+    client: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, versions: bool
+) -> None:
+    if versions:
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=bucket, Key="m/a", Body=b"older")
+    said = client.put_object(Bucket=bucket, Key="m/a", Body=BODY)
+    client.put_object(Bucket=bucket, Key="m/gone", Body=BODY)
+    client.delete_object(Bucket=bucket, Key="m/gone")
+    asked: list[str] = []
+    make = s3._client
+
+    def counted() -> Any:
+        made = make()
+        made.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
+        return made
+
+    monkeypatch.setattr(s3, "_client", counted)
+    url = f"s3://{bucket}/m/a" + (f"?versionId={said['VersionId']}" if versions else "")
+    assert s3.files(Wanted(f"s3://{bucket}/m/")) == [Remote("m/a", url, size=len(BODY))]
+    assert asked == ["ListObjectVersions"]
+
+
+@pytest.mark.usefixtures("client")
+def test_who_may_not_list_versions_lists_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = b64encode(hashlib.sha256(BODY).digest()).decode()
+
+    def answer(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        if "versions" in handler.path:
+            return 403, b""
+        if handler.command == "GET":
+            item = f"<Contents><Key>m/a</Key><Size>{len(BODY)}</Size></Contents>"
+            return 200, f"<ListBucketResult>{item}</ListBucketResult>".encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(BODY)))
+        handler.send_header("x-amz-checksum-sha256", digest)
+        handler.end_headers()
+        return 0, b""
+
+    with serve(answer) as web:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", web.url(""))
+        found = s3.files(Wanted("s3://bucket/m/"))
+    assert found == [Remote("m/a", "s3://bucket/m/a", SHA256, len(BODY))]
 
 
 def test_an_object_that_was_replaced_meanwhile_is_begun_anew(

@@ -187,12 +187,60 @@ def test_other_steps_in_the_config_are_refused(tree: Tree) -> None:
     assert problem.found == "other steps than the attribute `steps` says"
 
 
-def test_a_member_that_nobody_knows_and_nobody_can_ask_is_told(tree: Tree) -> None:
-    manifest = (tree.root / "triton.toml").read_text()
-    tree.write({"triton.toml": manifest.replace('distribution = "//:pypi"\n', "")})
-    (problem, *_) = wrong(tree)
+def test_a_member_that_nobody_knows_and_nobody_can_ask_is_told(alone: Tree) -> None:
+    (problem, *_) = wrong(alone)
     assert problem.key == "models.chain.steps[2].outputs"
     assert problem.found.startswith("the outputs of 'halves' are not known")
+    assert "`config.output`" in problem.remedy
+    assert "`distribution`" in problem.remedy
+
+
+@pytest.fixture
+def alone(tree: Tree) -> Tree:
+    """Without a distribution."""
+    manifest = (tree.root / "triton.toml").read_text()
+    tree.write({"triton.toml": manifest.replace('distribution = "//:pypi"\n', "")})
+    return tree
+
+
+OF_ONE = """
+[models.chain]
+steps = [{ model = ":member", inputs = { x = "in" }, outputs = { y = "out" } }]
+[models.chain.config]
+input = [{ name = "in", data_type = "FP32", dims = [3] }]
+output = [{ name = "out", data_type = "FP32", dims = [3] }]
+[models.member]
+"""
+
+
+def test_an_ensemble_that_says_its_own_needs_no_server_for_its_members(alone: Tree) -> None:
+    python = 'backend = "python"\nversions = { 1 = "halves" }\n'
+    alone.write({"p/triton.toml": OF_ONE + python})
+    assert alone.build("//p:chain").exit_code == ExitCode.OK
+
+
+def test_what_only_onnxruntime_knows_of_a_member_is_not_judged(tree: Tree) -> None:
+    from onnx import TensorProto, helper
+
+    x, y = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in [("x", [3]), ("y", None)]
+    )
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    onnx = 'backend = "onnxruntime"\nversions = { 1 = "relu.onnx" }\n'
+    loads = '[verifications.loads]\ntarget = ":chain"\n'
+    tree.write({"p/relu.onnx": model, "p/triton.toml": OF_ONE + onnx + loads})
+    report = tree.build("//p:loads", test=True)
+    assert [target.status for target in report.targets] == [Status.PASSED]
+
+
+def test_a_member_s_config_file_may_leave_its_tensors_out(tree: Tree) -> None:
+    said = 'versions = { 1 = "halves" }'
+    change(tree, said, f'{said}\nconfig_file = "c.pbtxt"')
+    tree.write({"p/c.pbtxt": 'backend: "python"'})
+    assert tree.build("//p:chain").exit_code == ExitCode.OK
+    assert "dims: 3" in tree.made("//p:chain")["chain/config.pbtxt"].decode()
 
 
 def test_a_cycle_is_told(tree: Tree) -> None:

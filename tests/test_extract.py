@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -301,3 +302,79 @@ def test_the_tool_says_which_archive_it_refuses(tmp_path: Path) -> None:
 )
 def test_a_folder_has_the_archives_name_without_its_ending(name: str, without: str) -> None:
     assert without_ending(name) == without
+
+
+def test_hard_links_count_as_the_files_that_they_become(
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "_FREE", 3 << 20)
+    links = [info(f"l{n}", tarfile.LNKTYPE, linkname="a") for n in range(9)]
+    path = tar(tmp_path / "archive", [info("a", size=1 << 20), *links], "w:gz")
+    with pytest.raises(Hostile, match="more than 3 MiB"):
+        unpack(path, tree)
+    assert len(list(tree.iterdir())) == 3
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Bytes of memory that Python takes for it at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def refused(path: Path, tree: Path, found: str) -> Callable[[], None]:
+    def work() -> None:
+        with pytest.raises(Unreadable, match=found):
+            unpack(path, tree)
+
+    return work
+
+
+def test_a_link_in_a_zip_is_read_no_longer_than_a_path(tmp_path: Path, tree: Path) -> None:
+    path = zipped(tmp_path / "archive", {"a": b"x" * (64 << 20)}, stat.S_IFLNK | 0o777)
+    assert peak(refused(path, tree, "a link to more than 4096 bytes")) < 8 << 20
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_python_decompresses_at_once_is_refused(
+    tmp_path: Path, tree: Path, method: int
+) -> None:
+    path = tmp_path / "archive"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a", bytes(64 << 20))
+    assert peak(refused(path, tree, "'a' is neither stored nor deflated")) < 8 << 20
+
+
+def test_headers_of_a_tar_are_bounded(tmp_path: Path, tree: Path) -> None:
+    member = info("a", pax_headers={"comment": "x" * (64 << 20)})
+    path = tar(tmp_path / "archive", [member], "w:gz")
+    assert peak(refused(path, tree, "more than 1024 KiB of headers")) < 8 << 20
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_headers_without_end_are_refused(tmp_path: Path, tree: Path, kind: bytes) -> None:
+    path = tar(tmp_path / "archive", [info("a", kind, size=9)] * 5000 + [info("a")])
+    with pytest.raises(Unreadable):
+        unpack(path, tree)
+
+
+def test_what_a_tar_says_of_all_members_is_bounded(tmp_path: Path, tree: Path) -> None:
+    path = tmp_path / "archive"
+    with tarfile.open(path, "w", pax_headers={f"k{n}": "x" for n in range(200)}) as archive:
+        archive.addfile(info("a"), io.BytesIO(b"a"))
+    with pytest.raises(Unreadable, match="more than 100 things of all members"):
+        unpack(path, tree)
+
+
+def test_long_names_are_honest(tmp_path: Path, tree: Path) -> None:
+    name = "/".join(["n" * 200] * 5)
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "archive", "w:xz", format=form) as archive:
+            for number in range(3):
+                archive.addfile(info(f"{name}{form}{number}", size=9), io.BytesIO(b"123456789"))
+        unpack(tmp_path / "archive", tree)
+    assert set(content(tree).values()) == {"123456789"}
+    assert len(content(tree)) == 6

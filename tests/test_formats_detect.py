@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from parts.onnx_models import identity
 from tritonbuild.rules.formats import Detected, FormatError, detect, read_signature
+from tritonbuild.rules.formats.kinds import KINDS, file_names
 from tritonbuild.rules.formats.tensorrt import major_version
-from tritonbuild.rules.model_config.versions import KINDS, file_names
 
 ONNX = identity(["N", 2], ["N", 2]).SerializeToString()
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n"
@@ -108,6 +108,8 @@ def test_forests_are_told_apart(name: str, content: bytes, kind: str, tmp_path: 
         ("config.xml", b"<config/>"),
         ("unknown", b"\x00\x01\x02"),
         ("empty", b""),
+        ("model.json", b"[" * 200_000),
+        ("model.json", b"1" * 5000),
     ],
 )
 def test_of_other_files_nothing_is_told(name: str, content: bytes, tmp_path: Path) -> None:

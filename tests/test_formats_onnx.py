@@ -400,7 +400,18 @@ def test_data_that_is_cut_short_is_told(tmp_path: Path) -> None:
     assert "'all.bin' has 4,100 bytes; the data of tensor 'w' reaches to 4,144" in refusal(file)
 
 
-@pytest.mark.parametrize("location", ["../w.bin", "/etc/passwd", "a/../../w.bin", "", "..\\w.bin"])
+def test_a_number_that_is_none_needs_no_data(tmp_path: Path) -> None:
+    file = external("all.bin", tmp_path)
+    text = file.read_bytes()
+    proto = onnx.load_model_from_string(text)
+    proto.graph.initializer[0].external_data[2].value = "9" * 5000
+    file.write_bytes(proto.SerializeToString())
+    assert read_signature("onnxruntime", "", file, beside={"all.bin": 1}) is not None
+
+
+@pytest.mark.parametrize(
+    "location", ["../w.bin", "/etc/passwd", "a/../../w.bin", "", "..\\w.bin", "a\0"]
+)
 def test_data_outside_the_folder_is_refused(location: str, tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(48))
     assert "outside the model's folder" in refusal(external(location, tmp_path / "model"))

@@ -164,6 +164,10 @@ def test_what_will_stand_beside_may_be_told(tmp_path: Path) -> None:
     assert read(tmp_path, beside={"model.bin": 8}).inputs
 
 
+ENTITIES = "".join(f'<!ENTITY e{n} "&e{n - 1};&e{n - 1};">' for n in range(1, 40))
+BOMB = f'<!DOCTYPE net [<!ENTITY e0 "x">{ENTITIES}]><net a="&e39;"/>'
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -174,6 +178,10 @@ def test_what_will_stand_beside_may_be_told(tmp_path: Path) -> None:
         ("<model><layers/></model>", "root is <model>"),
         ("<net version='11'></net>", "with layers"),
         (MODEL.replace("<dim>8</dim>", "<dim>x</dim>"), "no OpenVINO model"),
+        (MODEL.replace("<dim>8</dim>", f"<dim>{2**64}</dim>"), "no OpenVINO model"),
+        (MODEL.replace("<dim>8</dim>", f"<dim>{'1' * 5000}</dim>"), "no OpenVINO model"),
+        ("<net>" * 1000, "no XML"),
+        (BOMB, "no XML"),
         (MODEL.replace('to-layer="6"', 'to-layer="9"'), "nothing leads to result 'Result_7'"),
         (MODEL.replace('from-port="2"', 'from-port="7"'), "has no output '7'"),
     ],

@@ -35,6 +35,24 @@ def test_the_home_folder_is_none(folders: Path, monkeypatch: pytest.MonkeyPatch)
     assert find_place([folders / "b"], None, folders).root == folders / "b"
 
 
+@pytest.mark.parametrize("root", ["/", "{}", "{}/b/.."])
+def test_no_workspace_begins_above_home_folders(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    monkeypatch.setenv("HOME", str(folders / "b"))
+    with pytest.raises(UsageError, match="which holds home folders"):
+        find_place([folders / "b" / "models"], Path(root.format(folders)), folders)
+    (folders / "triton.toml").write_text(MANIFEST)
+    assert find_place([folders / "c"], folders, folders).packages == ("c",)
+
+
+def test_a_workspace_may_begin_in_the_home_folder(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folders))
+    assert find_place([folders / "b"], folders, folders).root == folders
+
+
 def test_several_folders_lie_in_what_holds_them(folders: Path) -> None:
     both = [folders / "b" / "models", folders / "c"]
     assert find_place(both, None, folders / "c") == Place(folders, True, ("b/models", "c"))

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 
 # Where it writes
+
+
+def test_paths_are_told_from_here_where_they_lie_below(here: Here, tmp_path: Path) -> None:
+    def told(cwd: Path) -> list[str]:
+        call = [*COMMAND, "init", str(folder.root / "models"), "--dry-run"]
+        done = subprocess.run(call, cwd=cwd, env=folder.env, capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("would write")]
+        return [line.partition(",")[0].removeprefix("would write ") for line in lines]
+
+    folder = here({f"models/{path}": content for path, content in PLAIN.items()})
+    (tmp_path / "there").mkdir()
+    assert told(folder.root) == ["models/triton.toml", "triton.toml"]
+    assert told(tmp_path / "there") == [f"{folder.root}/models/triton.toml"]
 
 
 def test_the_repository_becomes_the_workspace(here: Here) -> None:
@@ -200,6 +214,32 @@ def test_backends_outside_are_refused(here: Here, tmp_path: Path) -> None:
     assert "--root" in outcome.error["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("named", "remedy"), [("own/onnxruntime", "did you mean {}/own?"), ("notes", "")]
+)
+def test_a_folder_without_backends_is_refused(here: Here, named: str, remedy: str) -> None:
+    folder = here({"m/x/1/model.onnx": onnx(), "notes/readme.txt": "words"})
+    shutil.copytree(ROOT / "examples/quickstart/backends", folder.root / "own")
+    (problem,) = refused(folder, "m", "--root", ".", "--backends", named)
+    found = f"--backends: there is no backend in {folder.root}/{named}"
+    assert problem == f":None: {found}; {remedy.format(folder.root)}"
+
+
+@pytest.mark.parametrize("place", ["backends/gpu", "backends/gpu/more/weights"])
+def test_a_link_out_of_the_workspace_among_backends_is_told(
+    here: Here, tmp_path: Path, place: str
+) -> None:
+    folder = here({"m/x/1/model.onnx": onnx()})
+    (tmp_path / "gpu").mkdir()
+    (tmp_path / "gpu" / "libtriton_gpu.so").touch()
+    (folder.root / place).parent.mkdir(parents=True)
+    if place != "backends/gpu":
+        shutil.copy(tmp_path / "gpu" / "libtriton_gpu.so", folder.root / "backends" / "gpu")
+    (folder.root / place).symlink_to(tmp_path / "gpu")
+    (problem,) = refused(folder, "m")
+    assert problem.startswith(f"{place}:None: '{place}' leaves the workspace")
+
+
 # What it says
 
 
@@ -210,7 +250,7 @@ def test_a_dry_run_prints_and_writes_nothing(here: Here) -> None:
         [*COMMAND, "init", "--dry-run"], cwd=folder.root, env=folder.env, capture_output=True
     )
     assert done.returncode == 0
-    assert f"would write {folder.root}/triton.toml" in done.stdout.decode()
+    assert "would write triton.toml, " in done.stdout.decode()
     assert "[models.plain]" in done.stdout.decode()
     assert snapshot(folder.root) == before
 
@@ -244,7 +284,7 @@ def test_a_model_on_a_gpu_waits_with_its_verification(here: Here) -> None:
     folder = here({"x/config.pbtxt": config, "x/1/model.py": model()})
     outcome = brought(folder)
     assert "verifications" not in manifest(folder)
-    assert "where there is a GPU" in outcome.text
+    assert "when verifications run on a GPU" in outcome.text
 
 
 def test_torchscript_without_a_config_waits_for_its_inputs(here: Here) -> None:
@@ -264,6 +304,14 @@ def test_python_that_completes_no_config_waits_for_its_inputs(here: Here) -> Non
     assert set(manifest(folder)["models"]) == {"plain"}
 
 
+def test_python_with_a_base_class_may_complete_its_config(here: Here) -> None:
+    code = model().replace("class TritonPythonModel:", "class TritonPythonModel(object):")
+    assert "(object)" in code
+    folder = here({"x/1/model.py": code, **PLAIN})
+    assert "auto_complete_config" not in findings(brought(folder)).get("x", "")
+    assert set(manifest(folder)["models"]) == {"plain", "x"}
+
+
 def test_an_ensemble_waits_for_a_member_that_waits(here: Here) -> None:
     folder = here(
         {"x/1/model.py": model(), **PLAIN, "e/config.pbtxt": ENSEMBLE.format("plain", "x")}
@@ -276,6 +324,19 @@ def test_an_ensemble_without_a_member_is_told(here: Here) -> None:
     folder = here({**PLAIN, "e/config.pbtxt": ENSEMBLE.format("plain", "gone")})
     assert "its member 'gone' is not here" in findings(brought(folder))["e"]
     assert "gone" in uncommented(folder)["models"]["e"]["steps"][1]["model"]
+
+
+def test_ensembles_that_share_all_their_members_are_followed_once(here: Here) -> None:
+    """Of thirty layers of two each there are 2**30 ways through."""
+    layers = [("plain", "plain"), *((f"a{layer}", f"b{layer}") for layer in range(30))]
+    files = {
+        f"{name}/config.pbtxt": ENSEMBLE.format(*below)
+        for below, names in pairwise(layers)
+        for name in names
+    }
+    folder = here({**PLAIN, **files})
+    brought(folder)
+    assert len(manifest(folder)["models"]) == 61
 
 
 def test_ensembles_in_a_circle_are_told(here: Here) -> None:
@@ -324,6 +385,40 @@ def test_a_python_model_with_a_space_in_its_name_is_told(here: Here) -> None:
     assert uncommented(folder)["models"]["two_words"]["name"] == "two words"
 
 
+def test_a_name_that_a_backend_in_python_cannot_take_is_told(here: Here) -> None:
+    folder = here({"two words/1/model.onnx": onnx(), **PLAIN})
+    shutil.copytree(ROOT / "examples/quickstart/backends", folder.root / "backends")
+    told = findings(brought(folder))["two words"]
+    assert "the onnxruntime backend cannot start a model of this name" in told
+    assert told.endswith("; rename its folder: two_words")
+    assert set(manifest(folder)["models"]) == {"plain"}
+
+
+def test_another_backend_takes_any_name(here: Here) -> None:
+    folder = here({"two words/1/model.onnx": onnx()})
+    brought(folder)
+    assert manifest(folder)["models"]["two_words"]["name"] == "two words"
+    folder.build()
+
+
+def test_what_no_build_takes_along_is_told_once(here: Here) -> None:
+    beside: Contents = {
+        "notes.txt": "",
+        "plain/1/__pycache__/model.pyc": b"",
+        "plain/.DS_Store": "",
+    }
+    folder = here({**PLAIN, "plain/1/.keep": "", **beside})
+    told = findings(brought(folder))
+    assert told[""].startswith(
+        "left out of what is built: notes.txt, plain/.DS_Store, plain/1/__pycache__/; "
+    )
+    assert "plain" not in told
+    folder.build()
+    built = folder.output("_/here/plain")
+    files = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+    assert files == {"config.pbtxt", "1/model.py", "1/.keep"}
+
+
 def test_versions_that_are_none_are_told(here: Here) -> None:
     none = {f"{name}/model.py": model() for name in ("plain/1abc", "y/02", "y/0")}
     folder = here({**PLAIN, **none, "x/config.pbtxt": PYTHON, "y/config.pbtxt": PYTHON})
@@ -345,6 +440,18 @@ def test_a_field_that_the_release_does_not_know_waits_for_a_newer_one(here: Here
     config = f"{PYTHON}model_metrics {{ metric_control [ ] }}\n"
     folder = here({"x/config.pbtxt": config, "x/1/model.py": model(), **PLAIN})
     assert "does not know model_metrics" in findings(brought(folder))["x"]
+
+
+def test_a_folder_s_own_release_counts(here: Here) -> None:
+    root = f'{MINIMAL}distribution = "//:own"\n[distributions.own]\npath = "server"\n'
+    config = f"{PYTHON}model_metrics {{ metric_control [ ] }}\n"
+    models = {"models/x/config.pbtxt": config, "models/x/1/model.py": model()}
+    server = {"server/bin/tritonserver": "", "server/backends/python/libtriton_python.so": ""}
+    folder = here({"triton.toml": root, **server, "server/TRITON_VERSION": "2.51.0\n", **models})
+    told = findings(brought(folder, "models"))
+    assert any(
+        "Triton 2.51.0 of //:own does not know model_metrics" in each for each in told.values()
+    )
     folder.build()
 
 
@@ -368,13 +475,17 @@ def test_imports_become_requirements(here: Here) -> None:
 
 def test_requirements_txt_wins_over_imports(here: Here) -> None:
     requirements = (
-        "# pinned\nPyYAML==6.0.2  # for configs\n-r more.txt\nx @ https://example.org/x\n"
+        "# pinned\nPyYAML==6.0.2  # for configs\n-r more.txt\nx @ https://s3cret@example.org/x\n"
+        "--extra-index-url https://user:s3cret@example.org/simple\n"
     )
     files = {"x/config.pbtxt": PYTHON, "x/1/model.py": f"import yaml, zmq\n{model()}"}
     folder = here({**files, "x/requirements.txt": requirements})
     outcome = brought(folder)
     assert manifest(folder)["models"]["x"]["requirements"] == ["PyYAML==6.0.2"]
-    assert "-r more.txt" in findings(outcome)["x"]
+    assert (
+        "Left out of them, since not by a package's name: line 3, 4, 5." in findings(outcome)["x"]
+    )
+    assert "s3cret" not in outcome.text + (folder.root / "triton.toml").read_text()
 
 
 def test_files_that_git_ignores_are_named_one_by_one(here: Here) -> None:
@@ -461,6 +572,26 @@ def test_files_of_one_name_become_models_of_two(here: Here) -> None:
     folder = here({"x.onnx": onnx(), "x.py": COMPLETES.replace("FACTOR", "2")})
     brought(folder)
     assert set(manifest(folder)["models"]) == {"x_onnxruntime", "x_python"}
+
+
+def test_names_of_files_become_names_that_every_backend_takes(here: Here) -> None:
+    folder = here(
+        {
+            "a b.onnx": onnx(),
+            "a_b.onnx": onnx(),
+            "my model.onnx": onnx(),
+            "it's.py": COMPLETES.replace("FACTOR", "2"),
+        }
+    )
+    shutil.copytree(ROOT / "examples/quickstart/backends", folder.root / "backends")
+    brought(folder)
+    models = manifest(folder)["models"]
+    assert set(models) == {"a_b_onnxruntime", "a_b_onnxruntime2", "it_s", "my_model"}
+    assert models["my_model"] == {
+        "backend": "onnxruntime",
+        "versions": {"1": "my model.onnx"},
+    }
+    folder.build()
 
 
 def test_a_model_file_without_its_data_is_told(here: Here) -> None:
@@ -557,6 +688,35 @@ def test_a_link_out_of_the_workspace_is_told(here: Here, tmp_path: Path) -> None
     (folder.root / "plain" / "1" / "weights").symlink_to(tmp_path / "weights")
     (problem,) = refused(folder)
     assert "leaves the workspace" in problem
+    assert problem.endswith("; put a copy of what it leads to in its place")
+
+
+def test_all_links_out_of_the_workspace_are_told_with_what_else_is_broken(
+    here: Here, tmp_path: Path
+) -> None:
+    folder = here({**PLAIN, "x/config.pbtxt": "wrong: 1\n", "double/1/more": ""})
+    (tmp_path / "weights.bin").write_bytes(ONE)
+    for place in ("aside.bin", "double/1/model.onnx", "double/2", "plain/1/inner/w.bin"):
+        (folder.root / place).parent.mkdir(exist_ok=True)
+        (folder.root / place).symlink_to(tmp_path / "weights.bin")
+    told = refused(folder)
+    assert {problem.partition(":")[0] for problem in told} == {
+        "aside.bin",
+        "double/1/model.onnx",
+        "double/2",
+        "plain/1/inner/w.bin",
+        "x/config.pbtxt",
+    }
+    assert len(told) == 5
+
+
+def test_a_link_out_of_the_workspace_that_no_build_looks_at_is_let_be(
+    here: Here, tmp_path: Path
+) -> None:
+    folder = here(PLAIN)
+    (folder.root / "plain" / "__pycache__").symlink_to(tmp_path)
+    brought(folder)
+    folder.build()
 
 
 def test_a_pointer_in_the_place_of_a_model_is_told(here: Here) -> None:

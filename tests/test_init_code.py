@@ -12,11 +12,9 @@ def of(text: str) -> Code:
     return read({"model.py": text.encode()})
 
 
-def test_a_model_is_told_by_its_class() -> None:
-    assert of(MODEL).is_model
-    assert not of("class Other: ...\n").is_model
-    assert not of(MODEL).completes_config
-    assert of(f"{MODEL}    @staticmethod\n    def auto_complete_config(c): ...\n").completes_config
+@pytest.mark.parametrize("text", ["x = 1" + " + 1" * 5000, "x = " + "-" * 200_000 + "1", "x ="])
+def test_what_cannot_be_read_is_told(text: str) -> None:
+    assert of(text).broken.startswith("model.py, ")
 
 
 @pytest.mark.parametrize(

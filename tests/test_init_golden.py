@@ -146,7 +146,9 @@ def test_cases_are_no_part_of_the_model(asked: Asked) -> None:
     ("address", "found"),
     [
         ("127.0.0.1:1", "no server answers at 127.0.0.1:1"),
-        ("http://127.0.0.1:8000", "is not a gRPC address"),
+        ("http://127.0.0.1:8000", "is not the address of a gRPC service"),
+        ("localhost", "is not the address of a gRPC service"),
+        ("localhost:", "is not the address of a gRPC service"),
     ],
 )
 def test_a_server_that_is_not_there_stops_it(

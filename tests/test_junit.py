@@ -53,14 +53,24 @@ def test_a_target_that_is_not_built_is_an_error_or_skipped(
     assert found["//models:digits_answers"].skipped == 1
 
 
-def test_runs_repeats_verifications_whatever_is_cached(quickstart: WorkspaceFolder) -> None:
+def test_runs_repeats_verifications_whatever_is_cached(
+    quickstart: WorkspaceFolder, tmp_path: Path
+) -> None:
     once = quickstart.run("test", "//models:normalize")
     assert once.exit_code == 0, once.text
-    again = quickstart.run("test", "//models:normalize", "--runs", "2")
+    report = tmp_path / "report.xml"
+    again = quickstart.run("test", "//models:normalize", "--runs", "2", "--junit", str(report))
     assert again.exit_code == 0, again.text
     ended = [e["status"] for e in again.events if e.get("label") == "//models:normalize_answers"]
     assert ended == ["passed", "passed"]
-    assert again.executed == 1, "the last run's own count"
+    assert again.executed == 2
+    metrics = again.finished["metrics"]
+    assert metrics["actions"] == metrics["executed"] + metrics["cached"]
+    notes = [event["text"] for event in again.events if event["event"] == "note"]
+    assert notes == ["run 1 of 2", "run 2 of 2"]
+    names = [case.name for suite in JUnitXml.fromfile(str(report)) for case in suite]
+    cases = ("server", "golden/normalize.json")
+    assert names == [f"{name} [run {run}]" for run in (1, 2) for name in cases]
 
 
 def test_the_folder_of_a_report_is_made(tmp_path: Path) -> None:

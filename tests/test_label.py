@@ -222,3 +222,37 @@ def test_the_pattern_of_everything_matches_every_label(label: Label) -> None:
 def test_only_a_single_target_that_is_added_is_a_label() -> None:
     asked = ["//a:x", "//a", "//a:all", "//a/...", "-//a:x"]
     assert [Pattern.parse(text).is_label for text in asked] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (":mm[size=s", ":mm[size=s]"),
+        (":mm[size=s,", ":mm[size=s]"),
+        (":mm[size=s, n=1]", ":mm[size=s,n=1]"),
+        ("n=1]", ":name[parameter=value]"),
+        (":mm[", ":name[parameter=value]"),
+        ("[ [", ":name[parameter=value]"),
+    ],
+)
+def test_a_label_that_a_shell_broke_is_to_be_quoted(text: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Label.parse(text)
+    told = caught.value.problems[0].remedy
+    assert told == f"quote the label, and put no space in it: '{remedy}'"
+
+
+@pytest.mark.parametrize("text", ["model_repository:double", "models/vision", "/models:x"])
+def test_a_label_without_its_slashes_gets_a_hint(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Label.parse(text)
+    assert caught.value.problems[0].remedy == f"did you mean '//{text.lstrip('/')}'?"
+
+
+@pytest.mark.parametrize("text", ["//...", "//a/...", "..."])
+def test_where_one_is_wanted_a_pattern_is_told(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Label.parse(text)
+    (problem,) = caught.value.problems
+    assert problem.found == f"{text!r} is a pattern"
+    assert problem.expected.startswith("one label")

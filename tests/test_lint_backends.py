@@ -35,6 +35,7 @@ def found(
     *,
     release: str = "2.51.0",
     files: Mapping[str, File] | None = None,
+    own_backend: bool = False,
 ) -> list[Finding]:
     """What the lint finds in a model with one version."""
     written: Any
@@ -44,7 +45,7 @@ def found(
     folder = folder_of(stored) if stored else Folder()
     full, problems = complete(written, {}, folder=folder, signatures={}, release=release, name="m")
     assert not problems
-    return list(lint(Subject(full.config, folder, release, {})))
+    return list(lint(Subject(full.config, folder, release, {}, written, own_backend)))
 
 
 def refused(text: str, **more: Any) -> list[str]:
@@ -200,6 +201,78 @@ def test_what_a_backend_refuses_is_found_where_it_is_said(text: str, places: lis
 def test_what_loads_but_is_not_meant_is_advised(text: str, places: list[str]) -> None:
     assert not refused(text)
     assert advised(text) == places
+
+
+def test_what_depends_on_the_host_s_devices_is_judged_as_it_was_written() -> None:
+    growing = (
+        'backend: "python" max_batch_size: 4 sequence_batching { state { input_name: "i" '
+        'output_name: "o" data_type: TYPE_FP32 dims: 1 use_growable_memory: true '
+        "use_same_buffer_for_input_output: true } }"
+    )
+    place = "sequence_batching.state[0].use_growable_memory"
+    for group, places in {"": [], "kind: KIND_GPU": [], "kind: KIND_CPU": [place]}.items():
+        text = growing + X + Y + f"instance_group {{ {group} }}"
+        assert [said for said in advised(text, release="2.70.0") if said == place] == places
+    named = X + Y + 'backend: "python" instance_group { gpus: [ 0 ] }'
+    assert refused(named) == []
+    assert refused(named.replace("0", "-1")) == ["instance_group[0].gpus"]
+    assert refused(named.replace("python", "openvino")) == ["instance_group[0].kind"]
+    openvino = X + Y + 'backend: "openvino" instance_group { count: 1 }'
+    assert advised(openvino) == ["instance_group[0].kind"]
+
+
+HERE = "$$TRITON_MODEL_DIRECTORY"
+PYTHON = 'backend: "python"' + X + Y
+
+
+@pytest.mark.parametrize(
+    "path", ["/env.tar.gz", "//./1/../env.tar.gz", "/env", "/env/", "/./env", "", "/"]
+)
+def test_a_python_environment_may_lie_anywhere_in_the_model(path: str) -> None:
+    files = {"1/model.py": ANY, "env.tar.gz": ANY, "env/bin/activate": ANY}
+    assert not found(PYTHON + parameter("EXECUTION_ENV_PATH", f"{HERE}{path}"), files=files)
+
+
+@pytest.mark.parametrize("path", ["/../env.tar.gz", "/1/../../env", "s/env.tar.gz"])
+def test_a_python_environment_outside_the_model_is_no_part_of_it(path: str) -> None:
+    text = PYTHON + parameter("EXECUTION_ENV_PATH", f"{HERE}{path}")
+    assert not refused(text)
+    assert advised(text) == ["parameters.EXECUTION_ENV_PATH"]
+
+
+def test_a_python_environment_that_the_model_lacks_is_refused() -> None:
+    (one,) = found(PYTHON + parameter("EXECUTION_ENV_PATH", f"{HERE}/./e/../env.tar.gz"))
+    assert one.fatal
+    assert one.remedy == 'add it to the model: files = { "env.tar.gz" = … }'
+
+
+ACCELERATORS = "optimization.execution_accelerators"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "is_refused"),
+    [
+        ("gpu", "instance_group { kind: KIND_GPU }", True),
+        ("gpu", "instance_group { kind: KIND_CPU }", False),
+        ("gpu", "", False),
+        ("cpu", "instance_group { kind: KIND_CPU }", True),
+        ("cpu", "instance_group { kind: KIND_GPU }", True),
+    ],
+)
+def test_accelerators_of_a_gpu_are_read_for_instances_there(
+    kind: str, more: str, is_refused: bool
+) -> None:
+    field = f"{kind}_execution_accelerator"
+    said = f'optimization {{ execution_accelerators {{ {field} {{ name: "x" }} }} }}'
+    (one,) = found(ONNX + X + Y + said + more)
+    assert dotted(one.key) == f"{ACCELERATORS}.{field}[0].name"
+    assert one.fatal is is_refused
+
+
+@pytest.mark.parametrize("text", [PYTORCH + X, FIL, IDENTITY + X + Y])
+def test_a_backend_of_ones_own_has_its_own_rules(text: str) -> None:
+    assert refused(text)
+    assert not refused(text, own_backend=True)
 
 
 def test_fil_calls_its_parameter_otherwise_from_25_09_on() -> None:

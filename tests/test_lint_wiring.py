@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,63 @@ def test_a_member_may_batch_what_the_ensemble_does_not() -> None:
     whole = {"x": X.replace("4", "-1, 4"), "y": Y.replace("4", "-1, 4")}
     batched = member(MODEL + X + Y + "max_batch_size: 4")
     assert not list(wiring(ensemble(step("m"), io="".join(whole.values())), {"m": batched}))
+
+
+def test_ensembles_that_share_all_their_members_are_followed_once() -> None:
+    """Of forty layers of two each there are 2**40 ways through."""
+    names = [(f"a{layer}", f"b{layer}") for layer in range(40)]
+    members = {"m": member()}
+    for here, below in zip(names, [*names[1:], ("m", "m")], strict=True):
+        members |= {name: Member(ensemble(*map(step, below), name=name), (1,)) for name in here}
+    made = ensemble(step("a0", y_to="between"), step("b0", x_from="between"))
+    assert not list(wiring(made, members))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        MODEL,
+        MODEL + X,
+        MODEL + X + Y + "max_batch_size: 4",
+        MODEL + X.replace("dims: [ 4 ]", "") + Y.replace("TYPE_FP32", "TYPE_INVALID"),
+    ],
+)
+def test_what_is_not_known_of_a_member_is_not_judged(said: str) -> None:
+    made = ensemble(step("m"), more="max_batch_size: 8\n")
+    unknown = replace(member(said), is_full=False)
+    assert list(wiring(made, {"m": replace(unknown, is_full=True)}))
+    assert not list(wiring(made, {"m": unknown}))
+
+
+def test_a_member_may_batch_without_saying_so() -> None:
+    made = ensemble(step("m"), io=(X + Y).replace("4", "-1, 4"))
+    assert list(wiring(made, {"m": member()}))
+    assert not list(wiring(made, {"m": replace(member(), is_full=False)}))
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (X.replace("FP32", "INT8") + Y, "tensor 'x' is TYPE_INT8 for 'm'"),
+        (X + X.replace('"x"', '"b"') + Y, "input 'b' of 'm' gets nothing"),
+        (
+            "max_batch_size: 8\n" + X + Y.replace("4", "2, 4"),
+            "tensor 'y' has shape [-1, 2, 4] for 'm'",
+        ),
+    ],
+)
+def test_what_is_known_of_a_member_is_judged(said: str, found: str) -> None:
+    made = ensemble(step("m"))
+    _, finding = only(made, {"m": replace(member(MODEL + said), is_full=False)})
+    assert finding.found.startswith(found)
+
+
+def test_a_step_may_take_nothing_of_a_member_without_wants() -> None:
+    """Triton refuses it as a step; that is the ensemble's own fault, and not looked at here."""
+    nothing = step("m").replace('input_map { key: "x" value: "x" } ', "")
+    assert "input_map" not in nothing
+    optional = member(MODEL + X.replace("dims", "optional: true dims") + Y)
+    assert not list(wiring(ensemble(nothing), {"m": optional}))
 
 
 DECOUPLED = "model_transaction_policy { decoupled: true }\n"

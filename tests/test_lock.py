@@ -168,3 +168,10 @@ def test_a_lock_of_a_later_version_asks_for_a_newer_tritonbuild(tmp_path: Path) 
         Lock.read(tmp_path)
     (problem,) = caught.value.problems
     assert (problem.expected, problem.remedy) == ("version 1", "use a newer tritonbuild")
+
+
+def test_what_people_see_of_a_request_holds_no_secret() -> None:
+    """Who resolves it judges its form; what is told before that must not wait for it."""
+    request = Request("download", ("s3://KEY:SECRET@bucket/a", "path=b"))
+    assert str(request) == "download s3://bucket/a path=b"
+    assert str(Request("pypi", ("numpy<2",))) == "pypi numpy<2"

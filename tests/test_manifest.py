@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
 from parts.rules import registry
+from pydantic import BaseModel, Field, ValidationError
 
 from tritonbuild import __version__
 from tritonbuild.errors import ExitCode, Problem, UsageError
 from tritonbuild.manifest import Manifests, Package
+from tritonbuild.manifest_errors import explain
 from tritonbuild.rule import Dep, SourceRef
 from tritonbuild.workspace import Workspace
 
@@ -345,3 +348,26 @@ def test_every_manifest_on_the_way_is_recorded(tmp_path: Path) -> None:
     found = manifests(tmp_path, {"a/b/triton.toml": ""})
     found.package("a/b")
     assert {"triton.toml", "a/triton.toml", "a/b/triton.toml"} <= set(found.workspace.seen)
+
+
+class Chosen(BaseModel):
+    kind: Literal["smoke", "golden"] = "smoke"
+    off: Annotated[float, Field(ge=0)] | dict[str, float] = 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "found", "expected", "remedy"),
+    [
+        ({"kind": "goldn"}, "kind is 'goldn'", "'smoke' or 'golden'", "did you mean 'golden'?"),
+        ({"kind": "x"}, "kind is 'x'", "'smoke' or 'golden'", ""),
+        ({"off": -1}, "off is -1", "greater than or equal to 0 or a table", ""),
+        ({"off": "x"}, "'x' is a string", "a number or a table", ""),
+    ],
+)
+def test_a_wrong_value_of_the_right_type_is_told_as_it_is(
+    raw: dict[str, Any], found: str, expected: str, remedy: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Chosen.model_validate(raw, strict=True)
+    (told,) = explain(caught.value, raw, Chosen)
+    assert told[1:] == (found, expected, remedy)

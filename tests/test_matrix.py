@@ -271,25 +271,32 @@ def test_a_pattern_that_takes_the_target_away_takes_all_variants(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("label", "found", "expected"),
+    ("label", "found", "expected", "remedy"),
     [
         (
             "//p:plan[gpu=A100]",
             "//p has no target 'plan[gpu=A100]'",
             "one of: //p:plan[gpu=L4,precision=fp16], ",
+            "gpu is never 'A100': did you mean 'H100'?",
         ),
-        ("//p:plan[gpx=L4]", "//p has no target 'plan[gpx=L4]'", "one of: //p:plan["),
-        ("//p:x[gpu=L4]", "//p has no target 'x[gpu=L4]'", "'x', which has no matrix"),
+        (
+            "//p:plan[precision=fp16,gpx=L4]",
+            "//p has no target 'plan[precision=fp16,gpx=L4]'",
+            "one of: //p:plan[",
+            "there is no parameter 'gpx': did you mean 'gpu'?",
+        ),
+        ("//p:x[gpu=L4]", "//p has no target 'x[gpu=L4]'", "'x', which has no matrix", ""),
     ],
 )
 def test_a_variant_that_is_not_there_is_told_with_those_that_are(
-    tmp_path: Path, label: str, found: str, expected: str
+    tmp_path: Path, label: str, found: str, expected: str, remedy: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         expanded(graph(tmp_path, PLAN + '[things.x]\ntext = ""\n'), label)
     (told,) = caught.value.problems
     assert told.found == found
     assert told.expected.startswith(expected)
+    assert told.remedy.startswith(remedy)
 
 
 def test_where_one_is_wanted_the_variants_are_listed(tmp_path: Path) -> None:

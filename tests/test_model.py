@@ -235,7 +235,15 @@ def test_a_name_that_triton_does_not_take_is_refused(tree: Tree, name: str) -> N
 def test_a_name_that_the_python_backend_cannot_start_is_refused(tree: Tree) -> None:
     problem = misdeclared(tree, 'name = "a b"\nbackend = "python"\nversions = { 1 = "code" }')
     assert problem.found == "the python backend cannot start a model 'a b'"
+    assert problem.remedy == 'name = "a_b"'
     assert made(tree, 'name = "a b"\nbackend = "square"\nversions = { 1 = {} }')
+
+
+def test_a_backend_in_python_is_called_by_its_name(tree: Tree) -> None:
+    tree.write({"p/twice/model.py": ""})
+    model = 'name = "a b"\nbackend = ":twice"\nversions = { 1 = {} }'
+    problem = misdeclared(tree, f'{model}\n[backends.twice]\npath = "twice"')
+    assert problem.found.startswith("the twice backend, which runs in the python backend, cannot")
 
 
 @pytest.mark.parametrize("file", ["../x", "/x", "a//b", "./x", ""])
@@ -381,3 +389,53 @@ def test_a_real_server_takes_every_kind_of_config_field(
     declare(tree, EVERY_KIND_OF_FIELD)
     report = tree.build("//p:m_loads", test=True)
     assert [target.status for target in report.targets] == [Status.PASSED]
+
+
+OWN = """
+[distributions.own]
+path = "server"
+[backends.identity]
+path = "mine"
+[backends.pytorch]
+path = "library"
+"""
+SERVER = {"server/bin/tritonserver": "", "server/backends/python/libtriton_python.so": ""}
+IO = """
+backend = "identity"
+config.input = [{ name = "a", data_type = "TYPE_FP32", dims = [1] }]
+config.output = [{ name = "b", data_type = "TYPE_INT8", dims = [2] }]
+versions = { 1 = "code" }
+"""
+
+
+@pytest.fixture
+def own(tree: Tree) -> Tree:
+    """Backends of one's own that are called like Triton's."""
+    files = {"mine/model.py": "", "library/libtriton_pytorch.so": "", **SERVER}
+    tree.write({"triton.toml": f'[workspace]\nname = "test"\n{OWN}', **files})
+    return tree
+
+
+def test_a_backend_of_ones_own_may_be_called_like_one_of_tritons(own: Tree) -> None:
+    assert "m/config.pbtxt" in made(own, IO)
+    assert "m/config.pbtxt" in made(own, 'backend = "pytorch"\nversions = { 1 = "a.bin" }')
+
+
+def test_a_distribution_s_backend_has_tritons_rules(tree: Tree) -> None:
+    tree.write({"triton.toml": f"{ROOT}[backends.identity]\n"})
+    declare(tree, IO)
+    assert tree.problems("//p:m")[0] == ExitCode.BUILD_FAILED
+
+
+@pytest.mark.parametrize(("release", "told"), [("2.51.0", True), ("2.70.0", False)])
+def test_the_release_of_a_folder_is_what_a_config_is_checked_against(
+    own: Tree, release: str, told: bool
+) -> None:
+    own.write({"server/TRITON_VERSION": f"{release}\n"})
+    metric = '{ metric_identifier = { family = "f" }, histogram_options = { buckets = [1] } }'
+    declare(own, f'{IO}distribution = "//:own"\nconfig.model_metrics.metric_control = [{metric}]')
+    if not told:
+        own.build("//p:m")
+        return
+    _, (problem,) = own.problems("//p:m")
+    assert problem.found == "Triton 2.51.0 does not know it"

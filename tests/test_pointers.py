@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import MINIMAL, WorkspaceFolder
@@ -110,6 +111,15 @@ def test_a_build_takes_what_a_pointer_stands_for_from_the_remote(clone: Workspac
     assert (clone.root / NAME).read_bytes() == POINTER
     status = ["git", "status", "--porcelain", "--", "m"]
     assert subprocess.check_output(status, cwd=clone.root) == b""
+
+
+def test_a_dry_run_takes_nothing_from_the_remote(clone: WorkspaceFolder) -> None:
+    outcome = clone.run("build", "//...", "--dry-run")
+    assert outcome.exit_code == 0, outcome.text
+    notes = [event["text"] for event in outcome.events if event["event"] == "note"]
+    assert [note.partition(":")[0] for note in notes] == ["may run"]
+    objects = (clone.root / ".git/lfs/objects").rglob("*")
+    assert not any(path.is_file() for path in objects)
 
 
 def test_pulling_it_afterwards_changes_nothing(clone: WorkspaceFolder) -> None:
@@ -324,3 +334,62 @@ def test_a_folder_shows_what_dvc_tracks_beside_its_dvc_file(tmp_path: Path) -> N
     entry = sources(root).entry("m")
     assert isinstance(entry, Folder)
     assert sorted(entry.entries) == ["a model é.onnx", "a model é.onnx.dvc"]
+
+
+WINDOWS = b"a label\r\n" * 300_000
+
+
+def of_dvc_2(root: Path, body: bytes) -> None:
+    """What it kept of a text with line ends of Windows, of which it took a MiB at a time."""
+    dvc(root, body=body, legacy=True)
+    parts = (WINDOWS[at : at + (1 << 20)] for at in range(0, len(WINDOWS), 1 << 20))
+    unix = hashlib.md5(b"".join(part.replace(b"\r\n", b"\n") for part in parts)).hexdigest()
+    tracked, cache = root / f"{NAME}.dvc", root / ".dvc/cache"
+    tracked.write_text(tracked.read_text().replace(MD5, unix))
+    (cache / unix[:2]).mkdir(exist_ok=True)
+    (cache / MD5[:2] / MD5[2:]).rename(cache / unix[:2] / unix[2:])
+
+
+def test_a_text_that_dvc_2_kept_is_known_by_its_md5_without_returns(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    of_dvc_2(root, WINDOWS)
+    assert sources(root).entry(NAME) == File(Digest.of_bytes(WINDOWS))
+
+
+def test_what_dvc_2_kept_is_checked_too(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    of_dvc_2(root, b"damaged")
+    with pytest.raises(ActionError, match="damaged") as refused:
+        sources(root).entry(NAME)
+    assert "dvc pull" in refused.value.problems[0].remedy
+
+
+def test_a_repository_is_asked_once_where_it_keeps_objects(
+    clone: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(clone.root, "lfs", "fetch")
+    for name in ("a", "b/c"):
+        (clone.root / name).mkdir(parents=True)
+        (clone.root / name / "x.onnx").write_bytes(POINTER)
+    asked: list[list[str]] = []
+    start = subprocess.Popen
+
+    def popen(argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        asked.append(argv)
+        return start(argv, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    pointers = Pointers(clone.root, _Forgets(DiskCache(clone.root.with_name("another"))))
+    for path in (NAME, "a/x.onnx", "b/c/x.onnx"):
+        assert pointers.lfs(path, POINTER) == DIGEST
+    assert asked == [["git", "lfs", "env"]]
+
+
+class _Forgets:
+    """A cache in which nothing is found."""
+
+    def __init__(self, cache: DiskCache):
+        self.tmp, self.adopt = cache.tmp, cache.adopt
+
+    def find(self, digest: Digest) -> Path | None:
+        return None

@@ -84,9 +84,9 @@ def test_a_taken_port_is_told_before_anything_is_served(
     faulty: Trace, taken: int, service: str
 ) -> None:
     outcome = faulty.workspace.run("run", f"--set={service}_port={taken}", "//:doubles")
-    assert outcome.exit_code == 1
+    assert (outcome.exit_code, outcome.error["file"]) == (36, "")
     assert outcome.error["found"].startswith(f"port {taken} ({service}) cannot be used")
     assert outcome.error["expected"] == "a free port"
-    assert outcome.error["remedy"]
+    assert f"--set {service}_port=" in outcome.error["remedy"]
     assert "Traceback" not in outcome.text
     assert faulty.left() == []

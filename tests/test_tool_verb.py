@@ -20,11 +20,12 @@ from tritonbuild.merkle import Entry, File, Folder, Symlink, folder_of
 from tritonbuild.registry import installed
 from tritonbuild.tools import Tool
 
+TENSOR = {"name": "X", "data_type": "TYPE_FP32", "dims": [1]}
 MODEL: dict[str, Any] = {
     "name": "digits",
-    "backend": "onnxruntime",
+    "backend": "square",
     "versions": {"1": "weights.bin", "3": "model"},
-    "config": {"max_batch_size": 8},
+    "config": {"max_batch_size": 8, "input": [TENSOR], "output": [TENSOR]},
 }
 
 
@@ -84,7 +85,7 @@ def test_a_model_is_the_same_as_in_the_build(bench: Bench, tmp_path: Path) -> No
     tool = installed().tools["model"]
     inputs: dict[str, Entry] = {
         "versions/1": bench.file(b"weights"),
-        "versions/3": Folder({"model.onnx": bench.file(b"w"), "data": bench.file(b"d" * 5000)}),
+        "versions/3": Folder({"model": bench.file(b"w"), "data": bench.file(b"d" * 5000)}),
     }
     here = bench.run(tool, parameters=MODEL, inputs=inputs, outputs=["model"])
     there = made(bench, tmp_path / "work", tool, inputs, ["model"], MODEL)

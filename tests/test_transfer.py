@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from parts.web import Answer, Web, authority_file, cut, first, ranged, redirect, serve
 from tritonbuild.rules.origins import https
+from tritonbuild.rules.origins import transfer as transferring
 from tritonbuild.rules.origins.fetch import bring
-from tritonbuild.rules.origins.https import CHUNK, public
+from tritonbuild.rules.origins.https import CHUNK
 from tritonbuild.rules.origins.source import Refused
 from tritonbuild.rules.origins.transfer import Expected, Got, transfer
 
-from tritonbuild.rule import ActionError
+from tritonbuild.rule import ActionError, public
 
 BODY = b"".join(b"line %d of a file\n" % number for number in range(40_000))
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -391,3 +393,21 @@ def test_a_large_file_is_never_in_memory(target: Path) -> None:
             tracemalloc.stop()
     assert got.size == target.stat().st_size == size
     assert peak < 32 << 20
+
+
+def test_a_body_without_end_is_left(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transferring, "_UNANNOUNCED", 1 << 20)
+
+    def endless(handler: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(bytes(1 << 16))
+        return 0, b""
+
+    with serve(endless) as web, pytest.raises(ActionError) as error:
+        bring("file", [web.url("file")], target, Expected(SHA256))
+    assert "sends more than 1048576 bytes, and does not say how many" in str(error.value)
+    assert "Content-Length" in error.value.problems[0].remedy
+    assert target.stat().st_size < 2 << 20

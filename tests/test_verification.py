@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import WorkspaceFolder
 from parts.verdicts import errors, fails, verified
+from tritonbuild.rules.verification import NO_GPU
 
 PACKAGE = """\
 [models.m]
@@ -29,11 +30,51 @@ def test_a_model_that_loads_passes_smoke(faulty: WorkspaceFolder) -> None:
     assert b"READY" in faulty.output("_/doubles_load/server.log").read_bytes()
 
 
+def test_a_version_that_the_policy_names_must_be_served(faulty: WorkspaceFolder) -> None:
+    package = PACKAGE.replace("{ 1", '{ 2 = "doubles", 1').replace(
+        'config_file = "vector.pbtxt"',
+        "[models.m.config]\nversion_policy.specific.versions = [1, 3]",
+    )
+    vector = '[{ name = "%s", data_type = "TYPE_FP32", dims = [-1] }]'
+    io = f"input = {vector % 'x'}\noutput = {vector % 'y'}\n[verifications.v]"
+    shutil.copytree(faulty.root / "doubles", faulty.root / "p/doubles")
+    faulty.write({"p/triton.toml": package.replace("[verifications.v]", io)})
+    outcome = faulty.run("test", "//p:v")
+    assert (outcome.exit_code, outcome.targets["//p:v"]) == (3, "failed"), outcome.text
+    assert outcome.error["found"] == (
+        "model 'm' version 3 is not served, which its version_policy "
+        "(specific { versions: 1 versions: 3 }) chooses"
+    )
+    faulty.write({"p/triton.toml": package.replace("[verifications.v]", io).replace("3]", "2]")})
+    assert faulty.run("test", "//p:v").exit_code == 0
+
+
 def test_an_exception_while_loading_is_named_with_its_line(faulty: WorkspaceFolder) -> None:
     assert fails(faulty, "raises_at_load_fails") == (
         "model 'raises_at_load' version 1: ValueError: the weights are not there "
         "(raises_at_load/model.py, line 3, in initialize)"
     )
+
+
+def test_a_server_that_is_verified_sees_no_gpu(faulty: WorkspaceFolder) -> None:
+    model = """
+import os
+
+class TritonPythonModel:
+    def initialize(self, args):
+        raise ValueError("sees " + repr(os.environ["CUDA_VISIBLE_DEVICES"]))
+"""
+    faulty.write({"raises_at_load/model.py": model})
+    faulty.environment["CUDA_VISIBLE_DEVICES"] = "0"
+    assert "ValueError: sees ''" in fails(faulty, "raises_at_load_fails")
+
+
+def test_that_verifications_run_on_no_gpu_is_told(faulty: WorkspaceFolder) -> None:
+    config = (faulty.root / "vector.pbtxt").read_text()
+    faulty.write({"vector.pbtxt": config + "instance_group { kind: KIND_GPU }"})
+    (error,) = errors(faulty, "doubles_load")
+    assert "has kind KIND_GPU but no GPUs are available" in error["found"]
+    assert error["remedy"] == NO_GPU
 
 
 def test_every_model_that_does_not_load_is_named(faulty: WorkspaceFolder) -> None:

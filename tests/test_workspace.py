@@ -64,6 +64,7 @@ def test_no_workspace_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert str(tmp_path) in problem.found
     assert "[workspace]" in problem.remedy
+    assert "`tritonbuild init FOLDER`" in problem.remedy
 
 
 @pytest.mark.parametrize(

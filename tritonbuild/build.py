@@ -7,8 +7,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tritonbuild import snapshot
@@ -27,6 +28,8 @@ from tritonbuild.errors import (
     did_you_mean,
 )
 from tritonbuild.events import Metrics, Note, OutputFile, Started, Status, TargetEnded, to_json
+from tritonbuild.executors import Work
+from tritonbuild.hints import hinted
 from tritonbuild.label import Label, Pattern
 from tritonbuild.manifest import Declaration
 from tritonbuild.merkle import Entry, File
@@ -200,8 +203,7 @@ class Build:
         self.report.told_by_files = all(gpu is None for gpu in gpus)
         self._session.listener(Started(len(self._wanted), len(needed)))
         if self._options.dry_run:
-            for id in sorted(needed):
-                self._session.listener(Note(f"would run, unless cached: {id}"))
+            self._foresee(needed)
             return
         try:
             while True:
@@ -215,6 +217,25 @@ class Build:
             self._count(needed)
             self.report.targets = list(self._told.values())
         self.report.exit_code = self._exit_code()
+
+    def _foresee(self, needed: set[ActionId]) -> None:
+        """Tells what would become of each action, as far as that is known without running one."""
+        options, jobs = self._options, self.jobs
+        executor = self._session.executor(reuse_tests=options.reuse_tests)
+        scheduler = self._session.scheduler(jobs)
+        order = TopologicalSorter({id: sorted(jobs[id].action.dependencies) for id in needed})
+        for id in order.static_order():
+            job = jobs[id]
+            below = [jobs[need].state for need in job.action.dependencies]
+            told = "may run"
+            # Which GPU it would get, and so its key, is not known.
+            if job.action.needs.gpu is None and all(state is State.CACHED for state in below):
+                with suppress(TritonbuildError):  # such as a source that lies elsewhere
+                    _, encoded = scheduler.encode(job)
+                    job.execution = executor.known(Work(job.action, encoded, job.tool))
+                    told = "cached" if job.execution else "would run"
+                    job.state = State.CACHED if job.execution else State.WAITING
+            self._session.listener(Note(f"{told}: {id}"))
 
     def _attempt(self, wanted: set[ActionId]) -> None:
         self.jobs = jobs_of(self._plan)
@@ -255,7 +276,11 @@ class Build:
             self._ran.add(job.action.id)
         if job.error is not None:
             declaration = self._plan.targets[job.action.id.label].declaration
-            self._blame(placed(job.error.problems, declaration))
+            told = [
+                hinted(problem, job.action, declaration, self._session.root)
+                for problem in job.error.problems
+            ]
+            self._blame(placed(told, declaration))
             if job.action.id.label not in self._wanted:
                 self._report(
                     TargetEnded(str(declaration.label), declaration.rule.table, Status.FAILED)

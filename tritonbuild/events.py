@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -83,6 +83,16 @@ class Metrics:
     bytes_hashed: int = 0
     bytes_pulled: int = 0
     bytes_pushed: int = 0
+
+    def after(self, before: Metrics) -> Metrics:
+        """Of both runs of a session, which counts its bytes from its beginning."""
+        return replace(
+            self,
+            actions=before.actions + self.actions,
+            executed=before.executed + self.executed,
+            cached=before.cached + self.cached,
+            wall_s=round(before.wall_s + self.wall_s, 3),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -91,14 +92,18 @@ class Graph:
         when there is no such target."""
         package = self.manifests.package(label.package)
         if package is None:
-            raise UsageError(Problem(f"{label}: there is no package //{label.package}"))
+            raise self._no_package(str(label), label.package)
         if declarations := package.named(label.name):
             return declarations
         found = f"//{label.package} has no target {label.name!r}"
         expected = ""
+        if label.name == "all":
+            found = f"{label} is a pattern"
+            raise UsageError(Problem(found, "one label: //package:name or :name"))
         if others := package.variants.get(label.base):
             expected = f"one of: {some_of(others)}"
-        elif label.base in package.declarations:
+            raise UsageError(Problem(found, expected, _nearest(label, others)))
+        if label.base in package.declarations:
             expected = f"{label.base!r}, which has no matrix"
         names = {*package.declarations, *package.variants}
         raise UsageError(Problem(found, expected, did_you_mean(label.name, names)))
@@ -133,7 +138,14 @@ class Graph:
         elif package := self.manifests.package(pattern.package):
             yield package
         else:
-            raise UsageError(Problem(f"{pattern}: there is no package //{pattern.package}"))
+            raise self._no_package(str(pattern), pattern.package)
+
+    def _no_package(self, text: str, package: str) -> UsageError:
+        packages = self.manifests.workspace.packages("")
+        near = difflib.get_close_matches(package, packages, n=1) if package else []
+        meant = [text.replace(f"//{package}", f"//{other}") for other in near]
+        remedy = f"did you mean {meant[0]!r}?" if meant else ""
+        return UsageError(Problem(f"{text}: there is no package //{package}", remedy=remedy))
 
     def _resolve(self, declaration: Declaration, ref: Reference) -> Iterator[Label]:
         package = declaration.package
@@ -226,6 +238,20 @@ def some_of(declarations: Sequence[Declaration]) -> str:
     labels = [str(declaration.label) for declaration in declarations]
     more = [f"and {len(labels) - SHOWN} more"] if len(labels) > SHOWN else []
     return ", ".join([*labels[:SHOWN], *more])
+
+
+def _nearest(label: Label, others: Iterable[Declaration]) -> str:
+    """What is wrong with the parameters of a label, and the nearest that are right."""
+    right: dict[str, dict[str, None]] = {}
+    for other in others:
+        for key, value in other.label.variant.items():
+            right.setdefault(key, {})[value] = None
+    for key, value in label.variant.items():
+        if key not in right:
+            return f"there is no parameter {key!r}: {did_you_mean(key, right)}"
+        if value not in right[key]:
+            return f"{key} is never {value!r}: {did_you_mean(value, right[key])}"
+    return ""
 
 
 def _agreeing(

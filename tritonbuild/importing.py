@@ -47,6 +47,11 @@ def find_place(folders: Sequence[Path], root: Path | None, here: Path) -> Place:
             raise UsageError(Problem(found, "one workspace", "name them one at a time"))
         (known,) = around
         top = known or _top(resolved, here.resolve())
+    is_new = not (top / MANIFEST).exists()
+    if is_new and top in (Path(top.anchor), *Path.home().resolve().parents):
+        found = f"a workspace would begin in {top}, which holds home folders"
+        remedy = "let it begin further down: --root FOLDER"
+        raise UsageError(Problem(found, "a folder of a project", remedy))
     packages: list[str] = []
     problems: list[Problem] = []
     for folder in resolved:
@@ -58,7 +63,7 @@ def find_place(folders: Sequence[Path], root: Path | None, here: Path) -> Place:
         problems.append(Problem(f"{inner} lies in {outer}", "folders apart", "name one of them"))
     if problems:
         raise UsageError(*problems)
-    return Place(top, not (top / MANIFEST).exists(), tuple(packages))
+    return Place(top, is_new, tuple(packages))
 
 
 def _folder(path: Path) -> Path:
@@ -108,11 +113,12 @@ def collect(place: Place, registry: Registry, options: Mapping[str, str]) -> Imp
         Manifests(workspace, registry)  # which reads what the root ignores, or says what is wrong
         manifest = parse(MANIFEST, workspace.read(MANIFEST) or b"")
     _refuse(_unfit(workspace, place.packages))
+    looked = _Looked(workspace)
     request = ImportRequest(
         place.root,
         place.packages,
         manifest,
-        workspace.names,
+        looked.names,
         workspace.ignored,
         always_ignored,
         options,
@@ -120,11 +126,48 @@ def collect(place: Place, registry: Registry, options: Mapping[str, str]) -> Imp
     files: dict[str, bytes] = {}
     findings: list[Problem] = []
     for importer in registry.importers.values():
-        imported = importer.function(request)
+        with looked:
+            imported = importer.function(request)
         files |= imported.files
         findings += imported.findings
     _refuse(_taken(place.root, path) for path in sorted(files) if _exists(place.root / path))
     return Imported(files, tuple(findings))
+
+
+class _Looked:
+    """What importers see of the workspace. As a block: what in it cannot be part of a workspace is
+    told after it, together with what an importer finds broken."""
+
+    def __init__(self, workspace: Workspace):
+        self._workspace = workspace
+        self._problems: dict[Problem, None] = {}
+
+    def names(self, folder: str) -> Sequence[tuple[str, bool]]:
+        """Those of a folder. Raises UsageError for the folder itself."""
+        self._look(folder)
+        found = self._workspace.names(folder)
+        for name, is_folder in found:
+            path = f"{folder}/{name}" if folder else name
+            if not always_ignored(path, is_folder):
+                with suppress(UsageError):
+                    self._look(path)
+        return found
+
+    def _look(self, path: str) -> None:
+        try:
+            self._workspace.look(path)
+        except UsageError as error:
+            problems = [problem.at(file=path) for problem in error.problems]
+            self._problems |= dict.fromkeys(problems)
+            raise UsageError(*problems) from None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, UsageError):
+            others = error.problems if error is not None else ()
+            _refuse(iter(dict.fromkeys((*self._problems, *others))))
 
 
 def _unfit(workspace: Workspace, packages: Sequence[str]) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from junitparser import Error, JUnitXml, Skipped, TestCase, TestSuite
@@ -31,11 +31,19 @@ def _unwritable(path: Path, reason: str) -> UsageError:
     return UsageError(problem)
 
 
-def write_report(
-    path: Path, root: Path, targets: Iterable[TargetEnded], problems: Iterable[Problem]
-) -> None:
-    """A suite a verification; targets that could not be built or verified are errors or skips."""
+def write_report(path: Path, suites: Iterable[TestSuite]) -> None:
     report = JUnitXml()
+    for suite in suites:
+        report.add_testsuite(suite)
+    report.update_statistics()
+    report.write(str(path), pretty=True)
+
+
+def suites(
+    root: Path, targets: Iterable[TargetEnded], problems: Iterable[Problem], run: str = ""
+) -> Iterator[TestSuite]:
+    """One a verification; targets that could not be built or verified are errors or skips.
+    `run` is added to the names of test cases."""
     told = {problem.label: str(problem) for problem in problems}
     for target in targets:
         own = [output.path for output in target.outputs if output.path.endswith(f"/{NAME}")]
@@ -43,15 +51,15 @@ def write_report(
             found = JUnitXml.fromfile(str(root / own[0]))
             for suite in [found] if isinstance(found, TestSuite) else list(found):
                 suite.name = target.label
-                report.add_testsuite(suite)
+                for case in suite:
+                    case.name += run
+                yield suite
         elif target.status in (Status.FAILED, Status.SKIPPED, Status.UNAVAILABLE):
-            report.add_testsuite(_unfinished(target, told.get(target.label, target.status)))
-    report.update_statistics()
-    report.write(str(path), pretty=True)
+            yield _unfinished(target, told.get(target.label, target.status), run)
 
 
-def _unfinished(target: TargetEnded, text: str) -> TestSuite:
-    case = TestCase(target.rule, classname=target.label)
+def _unfinished(target: TargetEnded, text: str, run: str) -> TestSuite:
+    case = TestCase(target.rule + run, classname=target.label)
     case.result = [Error(text) if target.status is Status.FAILED else Skipped(text)]
     suite = TestSuite(target.label)
     suite.add_testcase(case)

@@ -15,6 +15,7 @@ RECURSIVE = re.compile(r"(//|\./)?(?:(.+)/)?\.\.\.")
 VARIANT = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 VALUE = re.compile(r"[A-Za-z0-9_.+@~-]+")
+EXPECTED_LABEL = "//package:name, //package or :name"
 EXPECTED_NAME = "letters, digits and _ . + = , @ ~ -, not starting with a sign"
 EXPECTED_PARAMETER = "letters, digits and _ -, starting with a letter"
 EXPECTED_VALUE = "letters, digits and _ . + @ ~ -"
@@ -43,6 +44,29 @@ def check_package(package: str) -> str:
 def variant_name(base: str, variant: Mapping[str, str]) -> str:
     """`plan[gpu=L4,precision=fp16]`: how a variant of a target is called."""
     return f"{base}[{','.join(f'{key}={value}' for key, value in variant.items())}]"
+
+
+def _quoted(text: str, package: str) -> str:
+    """The remedy for a label that a shell took apart, or that was not written to its end."""
+    name, _, inside = (re.sub(r"[\[\]\s]", "", part) for part in text.partition("["))
+    whole = f"{name}[{inside.rstrip(',')}]"
+    try:
+        Label.parse(whole, package)
+    except UsageError:
+        whole = ":name[parameter=value]"
+    return f"quote the label, and put no space in it: '{whole}'"
+
+
+def _completed(text: str) -> str:
+    """The label that lacks just what it begins with; empty if there is none."""
+    for start in (":", "//"):
+        label = start + text.lstrip("/")
+        try:
+            Label.parse(label)
+        except UsageError:
+            continue
+        return label
+    return ""
 
 
 def _check_named(name: str) -> str:
@@ -103,6 +127,12 @@ class Label:
         `package` is where a relative label stands; `root` is the package that `//` means, which
         is not the topmost in a workspace that lies inside another. Raises UsageError.
         """
+        if RECURSIVE.fullmatch(text):
+            raise UsageError(Problem(f"{text!r} is a pattern", f"one label: {EXPECTED_LABEL}"))
+        if text.count("[") != text.count("]") or ("[" in text and re.search(r"\s", text)):
+            raise UsageError(
+                Problem(f"{text!r} is a part of a label", EXPECTED_LABEL, _quoted(text, package))
+            )
         if text.startswith("//"):
             below, colon, name = text[2:].partition(":")
             if not colon:
@@ -114,8 +144,8 @@ class Label:
         raise UsageError(
             Problem(
                 f"{text!r} is not a label",
-                "//package:name, //package or :name",
-                f"did you mean ':{text}'?" if NAME.match(text) or VARIANT.fullmatch(text) else "",
+                EXPECTED_LABEL,
+                f"did you mean {near!r}?" if (near := _completed(text)) else "",
             )
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tritonbuild.atomic import write_atomically
 from tritonbuild.errors import Problem, UsageError, unreadable
+from tritonbuild.redact import public
 
 FILE = "triton.lock"
 VERSION = 1
@@ -33,7 +34,8 @@ class Request:
     """Such as `x86_64-linux-gnu2.36`."""
 
     def __str__(self) -> str:
-        return f"{self.kind} {' '.join(self.request)}"
+        """For people: without what may be secret in it."""
+        return public(f"{self.kind} {' '.join(self.request)}")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from tritonbuild.errors import Problem, did_you_mean
 from tritonbuild.keys import KeyPath, dotted
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+OF_VALUES = ("literal_error", "enum", "greater_than", "less_than", "finite_number", "multiple_of")
+"""How pydantic's kinds of error begin that find the type right and the value wrong."""
 
 WANTED = {
     "bool_type": "a boolean",
@@ -37,7 +44,7 @@ def explain(
             told[(*where, key)] = (f"{key} is missing", [f"{key} = …"], "")
         else:
             # The members of a union complain of the same value, each in its own way.
-            found = told.setdefault(where, (f"{_show(value)} is {type_name(value)}", [], ""))
+            found = told.setdefault(where, _wrong(item, where, value))
             expected = WANTED.get(item["type"]) or _plain(item["msg"])
             if expected not in found[1]:
                 found[1].append(expected)
@@ -45,6 +52,21 @@ def explain(
         # Where one member of a union complains of something inside, that is what is wrong.
         if not any(other[: len(where)] == where for other in told if other != where):
             yield where, text, " or ".join(wanted), remedy
+
+
+def _wrong(item: ErrorDetails, where: KeyPath, value: Any) -> tuple[str, list[str], str]:
+    """Found, expected so far and remedy, of a value of the wrong type, or that is itself wrong."""
+    if not item["type"].startswith(OF_VALUES):
+        return f"{_show(value)} is {type_name(value)}", [], ""
+    remedy = ""
+    if item["type"] in ("literal_error", "enum") and isinstance(value, str):
+        remedy = _near(value, re.findall("'([^']*)'", item["ctx"]["expected"]))
+    return f"{where[-1]} is {_show(value)}", [], remedy
+
+
+def _near(word: str, options: list[str]) -> str:
+    remedy = did_you_mean(word, options)
+    return remedy if remedy.startswith("did") else ""  # else all of them are told as expected
 
 
 def _plain(message: str) -> str:

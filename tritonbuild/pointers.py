@@ -49,20 +49,29 @@ class _Tracked:
 
     md5: str
     legacy: bool
-    """Made by DVC 2, which kept its cache otherwise, and took line ends for one another."""
+    """Made by DVC 2, which kept its cache otherwise, and took a text's MD5 with Unix line ends."""
 
 
 class Pointers:
     """What pointers of a workspace stand for. Thread-safe."""
 
-    def __init__(self, root: Path, store: Store, check: Callable[[], None] = lambda: None):
-        """`check` is called now and then; what it raises ends the work."""
+    def __init__(
+        self,
+        root: Path,
+        store: Store,
+        check: Callable[[], None] = lambda: None,
+        *,
+        fetches: bool = True,
+    ):
+        """`check` is called now and then; what it raises ends the work. Without `fetches`, what
+        is not on this machine cannot be had."""
         self._root = root
         self._store = store
         self._check = check
+        self._fetches = fetches
         self._lock = threading.Lock()
         self._media: dict[Path, Path | None] = {}
-        """Folder → where Git LFS keeps its objects for it."""
+        """Repository, or folder outside of any → where Git LFS keeps its objects for it."""
 
     def has(self, digest: Digest) -> bool:
         """Whether the content is there already."""
@@ -75,7 +84,7 @@ class Pointers:
             raise _refused(path, "is a damaged Git LFS pointer", f"git checkout -- {quote(path)}")
         if self.has(digest):
             return digest
-        media = self._media_of(self._root.joinpath(path).parent)
+        media = self._media_of(_repository(self._root.joinpath(path).parent))
         kept = media and media / digest.hash[:2] / digest.hash[2:4] / digest.hash
         with self._new_file() as (file, stream):
             if kept and kept.is_file():
@@ -89,6 +98,8 @@ class Pointers:
                 raise _refused(path, f"{found}, and git-lfs is not installed", _INSTALL_LFS)
             remedy = f"git lfs install && git lfs pull --include {quote(path)}"
             raise _refused(path, f"{found}, and it does not lie in a Git repository", remedy)
+        if not self._fetches:
+            raise _refused(path, "is a Git LFS pointer, not the file itself", "git lfs pull")
         return self._smudge(path, pointer, digest)
 
     def dvc(self, path: str, tracked: bytes) -> Digest:
@@ -101,7 +112,7 @@ class Pointers:
             raise _refused(path, f"is not there, and {path}{TRACKED} stands for a folder", pull)
         top = next((p for p in (self._root / path).parents if (p / ".dvc").is_dir()), None)
         place = top and _dvc_cache(top, said)
-        if place and not place.is_file() and shutil.which("dvc"):
+        if self._fetches and place and not place.is_file() and shutil.which("dvc"):
             # Into DVC's cache; the workspace stays as it is.
             name = f"{path.rpartition('/')[2]}{TRACKED}"
             self._run(["dvc", "fetch", "--quiet", name], self._root.joinpath(path).parent, None)
@@ -109,13 +120,14 @@ class Pointers:
             found = f"is not there, and DVC has what {path}{TRACKED} stands for in no cache here"
             raise _refused(path, found, pull if shutil.which("dvc") else f"{_INSTALL_DVC}; {pull}")
         with self._new_file() as (file, stream):
-            md5 = self._copy(place, stream)
-            if md5 != said.md5 and not said.legacy:
+            md5, unix = self._copy(place, stream)
+            if said.md5 not in ((md5, unix) if said.legacy else (md5,)):
                 found = f"is not there, and in DVC's cache it is damaged: md5 {md5}, not {said.md5}"
                 raise _refused(path, found, f"rm {quote(str(place))}; {pull}")
             return self._store.adopt(file)
 
     def _smudge(self, path: str, pointer: bytes, digest: Digest) -> Digest:
+        """From the remote, a file at a time; `git lfs fetch` before is faster for many."""
         folder = self._root.joinpath(path).parent
         with self._new_file() as (file, stream):
             said = self._run(["git", "lfs", "smudge", "--", path], folder, stream, pointer)
@@ -130,7 +142,7 @@ class Pointers:
         )
 
     def _media_of(self, folder: Path) -> Path | None:
-        """Where Git LFS keeps objects for a folder; None without it, or without a repository."""
+        """Where Git LFS keeps objects for a repository; None without it, or if it is none."""
         with self._lock:
             if folder not in self._media:
                 with tempfile.TemporaryFile() as output:
@@ -175,16 +187,17 @@ class Pointers:
         # What is before an @ may be a password.
         return re.sub(r"(?<=://)[^/\s]*@", "", words or f"exit {exit_code}") if exit_code else ""
 
-    def _copy(self, source: Path, target: IO[bytes]) -> str:
-        """The MD5 of what was copied."""
-        md5 = hashlib.md5(usedforsecurity=False)
+    def _copy(self, source: Path, target: IO[bytes]) -> tuple[str, str]:
+        """The MD5 of what was copied, and the one that DVC 2 gave it if it took it for text."""
+        md5, unix = (hashlib.md5(usedforsecurity=False) for _ in range(2))
         with source.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
+            while chunk := stream.read(CHUNK):  # of a MiB, as DVC's are
                 self._check()
                 md5.update(chunk)
+                unix.update(chunk.replace(b"\r\n", b"\n"))
                 target.write(chunk)
         target.flush()
-        return md5.hexdigest()
+        return md5.hexdigest(), unix.hexdigest()
 
     @contextmanager
     def _new_file(self) -> Iterator[tuple[Path, IO[bytes]]]:
@@ -197,10 +210,20 @@ class Pointers:
                 file.unlink(missing_ok=True)
 
 
-def is_pointer(file: Path) -> bool:
+def _repository(folder: Path) -> Path:
+    """The Git repository around a folder; the folder itself where none is seen."""
+    return next((p for p in (folder, *folder.parents) if (p / ".git").exists()), folder)
+
+
+def is_pointer(content: bytes) -> bool:
+    """Whether a file with this content, or that begins so, is a pointer of Git LFS."""
+    return len(content) <= LIMIT and content.startswith(MAGIC)
+
+
+def is_pointer_file(file: Path) -> bool:
     """Whether Git LFS has the content of a file."""
     with file.open("rb") as stream:
-        return stream.read(len(MAGIC)) == MAGIC and file.stat().st_size <= LIMIT
+        return is_pointer(stream.read(LIMIT + 1))
 
 
 def parse(pointer: bytes) -> Digest | None:

@@ -43,6 +43,8 @@ from tritonbuild.keys import KeyPath, dotted, key_path
 from tritonbuild.label import Label
 from tritonbuild.lock import LockedFile, Request
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of, merge
+from tritonbuild.pointers import is_pointer, is_pointer_file
+from tritonbuild.redact import public
 from tritonbuild.tools import Process, Tool, ToolContext, tool
 
 __all__ = [
@@ -95,8 +97,11 @@ __all__ = [
     "dotted",
     "folder_of",
     "importer",
+    "is_pointer",
+    "is_pointer_file",
     "key_path",
     "merge",
+    "public",
     "resolver",
     "resolver_at_desk",
     "tool",

@@ -20,7 +20,6 @@ from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
 from tritonbuild.errors import AnalysisError, Problem, UsageError, did_you_mean, of_os_error
 from tritonbuild.events import Listener, Note
-from tritonbuild.executors import Executor
 from tritonbuild.executors.cached import Cached
 from tritonbuild.executors.inprocess import InProcess
 from tritonbuild.executors.local import Local
@@ -62,7 +61,7 @@ class Session:
         self.cache = DiskCache(cache_root(), lambda text: listener(Note(text)))
         self.state_folder = state_folder(self.cache.root, root)
         self.state = State(self.state_folder)
-        pointers = Pointers(root, self.cache, cancellation.check)
+        pointers = Pointers(root, self.cache, cancellation.check, fetches=not dry_run)
         self.sources = Sources(self.workspace, self.state, pointers, cancellation.check)
         self.blobs = FirstOf(self.cache, self.sources)
         self.diary = Diary(self.state)
@@ -140,7 +139,7 @@ class Session:
         """Held while outputs are made. Raises OutputsLocked."""
         return outputs.locked(self.root, wait=wait, waits=lambda text: self.listener(Note(text)))
 
-    def executor(self, *, reuse_tests: bool = True) -> Executor:
+    def executor(self, *, reuse_tests: bool = True) -> Cached:
         local = Steady(Local(self.tools, Sandboxed(*self._parts)), self.sources)
         return Cached(local, self.cache, self.cache, self.blobs, reuse_tests=reuse_tests)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, AnalysisError, Moved, Problem, UsageError
 from tritonbuild.merkle import Entry, File, Folder, folder_of
-from tritonbuild.pointers import LIMIT, MAGIC, Pointers
+from tritonbuild.pointers import LIMIT, Pointers, is_pointer
 from tritonbuild.workspace import TRACKED, Ignored, Signature, Workspace, always_ignored
 
 
@@ -158,7 +158,7 @@ class Sources:
             content = self._workspace.absolute(path).read_bytes()
         except OSError:
             return None  # told when it is hashed
-        if not content.startswith(MAGIC):
+        if not is_pointer(content):
             return None
         digest = self._pointers.lfs(path, content)
         # One as long as what it stands for could not be told from any other file.

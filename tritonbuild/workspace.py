@@ -106,7 +106,8 @@ def find_root(start: Path) -> Path:
         Problem(
             f"no {MANIFEST} with [workspace] in {folder} or above it",
             "a workspace",
-            f"write {MANIFEST} with a [workspace] table at the top of the repository",
+            f"write {MANIFEST} with a [workspace] table at the top of the repository, or let "
+            "`tritonbuild init FOLDER` write it for models that are there",
         )
     )
 
@@ -254,7 +255,7 @@ class Workspace:
         if os.path.islink(full):
             target = os.path.realpath(full)
             if target != str(self.root) and not target.startswith(f"{self.root}/"):
-                raise leaves(path, f"a link to {os.readlink(full)}")
+                raise leads_out(path, os.readlink(full))
             if f"{os.path.realpath(os.path.dirname(full))}/".startswith(f"{target}/"):
                 found = f"{path} is a link to a folder that holds it"
                 raise UsageError(Problem(found, "a file or folder", "remove it, or ignore it"))
@@ -286,11 +287,17 @@ def normalise(package: str, text: str) -> str:
     return "/".join((package, *names) if package else names)
 
 
-def leaves(path: str, found: str = "") -> UsageError:
+def leaves(path: str) -> UsageError:
     return UsageError(
         Problem(
-            f"{path!r} leaves the workspace" + (f" ({found})" if found else ""),
+            f"{path!r} leaves the workspace",
             "a relative path below the manifest's folder, without '..'",
             "copy or move the file into the workspace",
         )
     )
+
+
+def leads_out(path: str, target: str) -> UsageError:
+    found = f"{path!r} leaves the workspace (a link to {target})"
+    remedy = "put a copy of what it leads to in its place"
+    return UsageError(Problem(found, "a file or folder of the workspace", remedy))

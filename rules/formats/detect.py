@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tritonbuild.rule import Problem
 
-from . import onnx, savedmodel, tensorrt, torch, trees
+from . import onnx, python_model, savedmodel, tensorrt, torch, trees
+from .kinds import kinds
 from .pointer import HEAD, refuse_stand_in
 from .signature import FormatError
 from .wire import Corrupt, Reader
@@ -30,17 +31,22 @@ class Detected:
     major version of TensorRT that built a plan (`tensorrt`)."""
 
 
-ONNX = Detected("onnxruntime", "onnxruntime_onnx", "model.onnx")
-SAVEDMODEL = Detected("tensorflow", "tensorflow_savedmodel", "model.savedmodel")
-GRAPHDEF = Detected("tensorflow", "tensorflow_graphdef", "model.graphdef")
-PLAN = Detected("tensorrt", "tensorrt_plan", "model.plan")
-TORCHSCRIPT = Detected("pytorch", "pytorch_libtorch", "model.pt")
-COMPILED = Detected("pytorch", "torch_aoti", "model.pt2")
-OPENVINO = Detected("openvino", "", "model.xml")
+def _served_by(backend: str, platform: str = "", model_type: str | None = None) -> Detected:
+    kind = kinds(backend, platform, model_type)[0]
+    return Detected(kind.backend, kind.platform, kind.files[0])
+
+
+ONNX = _served_by("onnxruntime")
+SAVEDMODEL = _served_by("tensorflow", "tensorflow_savedmodel")
+GRAPHDEF = _served_by("tensorflow", "tensorflow_graphdef")
+PLAN = _served_by("tensorrt")
+TORCHSCRIPT = _served_by("pytorch", "pytorch_libtorch")
+COMPILED = _served_by("pytorch", "torch_aoti")
+OPENVINO = _served_by("openvino")
 PADDLE = Detected("openvino", "", "model.pdmodel", {"default_model_filename": "model.pdmodel"})
-PYTHON = Detected("python", "", "model.py")
-DALI = Detected("dali", "", "model.dali")
-VLLM = Detected("vllm", "", "model.json")
+PYTHON = _served_by("python")
+DALI = _served_by("dali")
+VLLM = _served_by("vllm")
 _BY_NAME = {
     ".onnx": ONNX,
     ".plan": PLAN,
@@ -82,7 +88,8 @@ def _by_content(reader: Reader, head: bytes, path: Path) -> Detected | None:
         version = tensorrt.major_version(head)
         return replace(PLAN, facts={"tensorrt": version} if version else {})
     if forest := trees.model_type(head, path.name):
-        return Detected("fil", "", trees.FILES[forest], {"parameters.model_type": forest})
+        facts = {"parameters.model_type": forest}
+        return replace(_served_by("fil", model_type=forest), facts=facts)
     if path.suffix == ".xml":
         return OPENVINO if b"<net " in head else None
     if path.suffix == ".py":
@@ -107,17 +114,17 @@ def _torch(path: Path) -> Detected | None:
 
 def _python(path: Path) -> Detected | None:
     text = path.read_bytes()
-    if b"class TritonPythonModel" in text:
+    if python_model.is_model(text):
         return PYTHON
     if b"autoserialize" in text and b"pipeline_def" in text:
-        return Detected("dali", "", "dali.py")
+        return replace(DALI, file_name="dali.py")
     return None
 
 
 def _vllm(path: Path) -> Detected | None:
     try:
         said = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return VLLM if isinstance(said, dict) and "model" in said else None
 

@@ -167,7 +167,7 @@ def _check_external(model: Model, file: Path, name: str, beside: Mapping[str, in
     for location, external in sorted(model.external.items()):
         of = f"of tensor {external.tensor!r}"
         normal = posixpath.normpath(location)
-        if not location or normal.startswith(("/", "..")) or "\\" in location:
+        if not location or normal.startswith(("/", "..")) or {"\\", "\0"} & set(location):
             found = f"the data {of} lies in {location!r}, outside the model's folder"
             expected = "a path below the folder of the model's file"
             raise FormatError(Problem(found, expected, "export the model again"))

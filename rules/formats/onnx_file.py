@@ -6,6 +6,7 @@ of it is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -154,10 +155,7 @@ class Model:
         said = {entry.key: entry.value.decode(errors="replace") for entry in tensor.external_data}
         name = tensor.name.decode(errors="replace")
         location = said.get(b"location", "")
-        end = sum(
-            int(number) if (number := said.get(key, "0")).isdecimal() else 0
-            for key in (b"offset", b"length")
-        )
+        end = sum(_number(said.get(key, "")) for key in (b"offset", b"length"))
         known = self.external.setdefault(location, External(name))
         known.end = max(known.end, end)
 
@@ -176,6 +174,11 @@ class External:
     """One of them."""
     end: int = 0
     """How many bytes of it they need."""
+
+
+def _number(text: str) -> int:
+    """What onnxruntime takes for one, a 64-bit integer; else 0."""
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else 0
 
 
 def _parsed(kind: Any, content: bytes) -> Any:

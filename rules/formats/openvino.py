@@ -17,6 +17,7 @@ from .pointer import HEAD, refuse_archive, refuse_stand_in
 from .signature import FormatError, Signature, TensorInfo
 
 KIND = "an OpenVINO model's .xml"
+_SIZE = re.compile("[0-9]{1,18}")
 _TYPES = {"BOOL": "BOOL", "STRING": "STRING", "FP16": "FP16", "FP32": "FP32", "FP64": "FP64"}
 _TYPES |= {"BF16": "BF16"}
 _TYPES |= {f"U{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)}
@@ -97,11 +98,10 @@ class _Network:
                 self.has_layers = True
                 self._take_layer(element)
                 element.clear()
-            case "data" if element.get("offset", "").isdecimal():
-                size = element.get("size", "")
-                if size.isdecimal():
-                    end = int(element.get("offset")) + int(size)
-                    self.weights_end = max(self.weights_end, end)
+            case "data":
+                where = (element.get("offset", ""), element.get("size", ""))
+                if all(map(_SIZE.fullmatch, where)):
+                    self.weights_end = max(self.weights_end, sum(map(int, where)))
             case "edge" if _depth(element) == 2:
                 source = (element.get("from-layer", ""), element.get("from-port", ""))
                 self._sources[element.get("to-layer", "")] = source
@@ -145,6 +145,13 @@ class _Network:
             yield TensorInfo(name, info.datatype, info.shape, layout=result.layout or info.layout)
 
 
+def _dim(text: str) -> int:
+    """Raises ValueError."""
+    if text.strip() == "-1" or _SIZE.fullmatch(text.strip()):
+        return int(text)
+    raise ValueError(f"{text[:20]!r} is not the size of a dimension")
+
+
 def _depth(element: Any) -> int:
     return sum(1 for _ in element.iterancestors())
 
@@ -155,7 +162,7 @@ def _port(element: Any) -> _Port:
     return _Port(
         tuple(name.replace("\\,", ",") for name in re.split(r"(?<!\\),", names) if name),
         f"TYPE_{kind}" if kind else "TYPE_INVALID",
-        tuple(int(dim.text or "") for dim in element.iterfind("dim")),
+        tuple(_dim(dim.text or "") for dim in element.iterfind("dim")),
         _layout(element.find("rt_info")),
     )
 

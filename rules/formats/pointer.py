@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tritonbuild.rule import Problem
+from tritonbuild.rule import Problem, is_pointer
 
 from .signature import FormatError
 
 HEAD = 1024
 """Bytes of a file that these are told by."""
-_LFS = b"version https://git-lfs.github.com/spec/v1"
 _DVC = (b"outs:\n- md5:", b"outs:\n- hash:", b"md5:", b"outs:\r\n- md5:")
 _FETCH_AGAIN = "fetch the file again; a browser or a plain download may have saved an error page"
 
@@ -20,7 +19,7 @@ def refuse_stand_in(head: bytes, name: str, expected: str) -> None:
     """
     if not head:
         raise FormatError(Problem("the file is empty", expected))
-    if head.startswith(_LFS):
+    if is_pointer(head):
         found = "the file is a Git LFS pointer, not the content it stands for"
         raise FormatError(Problem(found, expected, "run `git lfs pull`, then build again"))
     if name.endswith(".dvc") or (head.startswith(_DVC) and b"\npath:" in head.replace(b" ", b"")):

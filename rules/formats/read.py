@@ -17,12 +17,14 @@ def read_signature(
     name: str = "",
     beside: Mapping[str, int] | None = None,
     parameters: Mapping[str, str] | None = None,
+    own_backend: bool = False,
 ) -> Signature | None:
     """What the model takes and gives; None where no file of this kind tells it.
 
     `path` is the file or folder that the backend opens. For a file that does not lie in its
     version's folder yet, `name` is what it will be called there, and `beside` gives the files in
     its folder and their sizes, by their paths from there. `parameters` are the config's.
+    `own_backend`: it is the user's, and only one of Triton's bears its name.
     Reads no weights. Raises FormatError, also for a file that is only a pointer to a model of
     whatever kind.
     """
@@ -36,7 +38,7 @@ def read_signature(
         from . import savedmodel
 
         return savedmodel.read(path, parameters)
-    if backend == "pytorch" and path.is_file():
+    if backend == "pytorch" and path.is_file() and not own_backend:
         from . import torch
 
         torch.check(path, platform)

@@ -1,7 +1,10 @@
 """A TensorFlow SavedModel's signature: https://www.tensorflow.org/guide/saved_model.
 
-Which one is served is as Triton's backend chooses it: the config's, else `serving_default`, else
-one that is not for TensorFlow's own use.
+Which signature is served is as in the source of Triton's backend; none of the servers that this is
+tested with has it: the config's, else `serving_default`, else any that is not for TensorFlow's own
+use. Of several such the backend takes whichever its hash table gives first; here it is the first by
+name, so that there a server may tell others.
+https://github.com/triton-inference-server/tensorflow_backend/blob/r24.10/mirror/tensorflow_backend_tf.cc
 """
 
 from __future__ import annotations

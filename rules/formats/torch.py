@@ -33,7 +33,7 @@ def kind(path: Path) -> str:
             with zipfile.ZipFile(file) as archive:
                 # All lies below one folder, named as the file was when it was saved.
                 names = [name.partition("/")[2] or name for name in archive.namelist()]
-        except (zipfile.BadZipFile, NotImplementedError):
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
             found = "the file is a damaged zip archive"
             problem = Problem(found, "a whole one", "fetch or export it again")
             raise FormatError(problem) from None

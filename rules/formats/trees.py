@@ -7,14 +7,6 @@ from __future__ import annotations
 
 import re
 
-FILES = {
-    "xgboost": "xgboost.model",
-    "xgboost_json": "xgboost.json",
-    "xgboost_ubj": "xgboost.ubj",
-    "lightgbm": "model.txt",
-    "treelite_checkpoint": "checkpoint.tl",
-}
-"""fil's names of the formats (`parameters.model_type`) and of their files."""
 _JSON = re.compile(rb'\s*\{\s*"(learner|version)"\s*:\s*[\[{]')
 # UBJSON: an object whose first key has a length of one of these types.
 _UBJ = re.compile(rb"\{(L.{8}|l.{4}|I.{2}|[Ui].)(learner|version)", re.DOTALL)
@@ -23,8 +15,8 @@ _LEGACY = (b"binf", b"bs64")
 
 
 def model_type(head: bytes, name: str = "") -> str:
-    """What a file is to fil, from its first bytes and, for formats without a mark of their own,
-    its name; empty for anything else."""
+    """What a file is to fil (its `parameters.model_type`), from its first bytes and, for formats
+    without a mark of their own, its name; empty for anything else."""
     if _LIGHTGBM.match(head):
         return "lightgbm"
     if _JSON.match(head):

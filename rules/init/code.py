@@ -1,6 +1,4 @@
-"""What the code of a Python model tells without running it: whether it is one, what it imports,
-which models it calls.
-"""
+"""What Python code tells without running it: what it imports, which models it calls."""
 
 from __future__ import annotations
 
@@ -9,8 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-MODEL_CLASS = "TritonPythonModel"
-COMPLETES = "auto_complete_config"
+from ..formats.python_model import Unreadable, parse
+
 REQUESTS = "InferenceRequest"
 ALWAYS_THERE = {"triton_python_backend_utils", "c_python_backend_utils", "numpy"}
 """What the backend brings, and what every environment has."""
@@ -37,10 +35,6 @@ PROJECTS = {
 class Code:
     """One or more files of Python."""
 
-    is_model: bool = False
-    """It has a TritonPythonModel."""
-    completes_config: bool = False
-    """That class fills in its own config."""
     imports: frozenset[str] = frozenset()
     """What it imports for certain, as `yaml` or `google.protobuf`; what it does without is left
     out (`try`)."""
@@ -56,21 +50,14 @@ def read(files: Mapping[str, bytes]) -> Code:
     """Of files by name; what `model.py` is or imports from the others is not looked at."""
     imports: set[str] = set()
     callees: set[str] = set()
-    is_model = completes = unnamed = False
-    broken = ""
+    unnamed, broken = False, ""
     for name, content in sorted(files.items()):
         try:
-            tree = ast.parse(content)
-        except (SyntaxError, ValueError) as error:
-            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-            broken = f"{name}{line}: {error.msg if isinstance(error, SyntaxError) else error}"
+            tree = parse(content)
+        except Unreadable as error:
+            broken = f"{name}, {error}"
             continue
         imports |= set(_imports(tree.body))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and node.name == MODEL_CLASS:
-                is_model = True
-                methods = (method for method in node.body if isinstance(method, ast.FunctionDef))
-                completes |= any(method.name == COMPLETES for method in methods)
         texts = _constants(tree)
         for value in _callees(tree):
             match value:
@@ -80,7 +67,7 @@ def read(files: Mapping[str, bytes]) -> Code:
                     callees.add(texts[variable])
                 case _:
                     unnamed = True
-    return Code(is_model, completes, frozenset(imports), frozenset(callees), unnamed, broken)
+    return Code(frozenset(imports), frozenset(callees), unnamed, broken)
 
 
 def third_party(imports: frozenset[str], own: set[str]) -> tuple[list[str], list[str]]:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tritonbuild.rule import ImportRequest, Label, Problem, UsageError
 
+from ..model_config.releases import FILE as RELEASE_FILE
+from ..model_config.releases import release_in
 from ..pytriton import COMPONENTS, RELEASES
+from ..server.layout import SHELL_WORD, shell_word
 from . import code
-from .listing import Listing
+from .found import FoundModel
+from .listing import DVC, Listing, try_to_read
 from .toml import block, remark
 
 MANIFEST = "triton.toml"
+MODEL = "model.py"
 PYPI = "pypi"
 DISTRIBUTION = {"pypi": "nvidia-pytriton==0.7.0"}
 TRITON = (
@@ -58,6 +64,19 @@ class Components:
         if table == "backends" and name in self.own and not self._in_root(component):
             return f"//{self.folder}:{name}"
         return name
+
+    def is_python(self, backend: str) -> bool:
+        """Whether a backend is known to run in the python backend."""
+        if backend == "python":
+            return True
+        declared = self._root_table("backends").get(backend, {})
+        path = declared.get("path") if isinstance(declared, dict) else None
+        if path is None and backend in self.own:
+            path = f"{self.folder}/{backend}"
+        if not isinstance(path, str):
+            return False
+        folder = self.request.root / path
+        return (folder / MODEL).exists() and not (folder / _library(backend)).exists()
 
     def lacking(self, needed: Iterable[Component]) -> list[Component]:
         """Those that no server at hand has."""
@@ -123,7 +142,8 @@ def components(request: ImportRequest, problems: list[Problem]) -> Components:
     """Looks for backends of one's own and for what the default distribution has."""
     found = Components(request, _folder(request, problems))
     if found.folder:
-        found.own = _own(request, found.folder)
+        with try_to_read(problems):
+            found.own = _own(request, found.folder)
         if request.manifest is not None:
             _look_at_package(found, problems)
     manifest = request.manifest
@@ -135,13 +155,26 @@ def components(request: ImportRequest, problems: list[Problem]) -> Components:
         found.release = RELEASES.get(str(declared["pypi"]).rpartition("=")[2].strip(), "")
     elif declared is not None and isinstance(declared.get("path"), str):
         found.has = _contents(request, declared["path"])
+        found.release = _release(request, declared["path"])
     return found
 
 
+def not_startable(model: FoundModel, components: Components) -> Iterator[Problem]:
+    """A backend in Python starts a model by its name, unquoted."""
+    if SHELL_WORD.fullmatch(model.name) or not components.is_python(model.backend):
+        return
+    found = f"the {model.backend} backend cannot start a model of this name"
+    remedy = f"rename its folder: {shell_word(model.name)}"
+    yield Problem(found, remedy=remedy)
+
+
 def _own(request: ImportRequest, folder: str) -> dict[str, list[str]]:
+    """Raises UsageError for what cannot be part of a workspace."""
     listing = Listing(request, folder, "")
-    names = (name for name in listing.folders if _is_backend(listing, name))
-    return {name: _requirements(listing.below(name)) for name in names}
+    found = {name: listing.below(name) for name in _backends_in(request.root / folder)}
+    for backend in found.values():
+        list(backend.walk())
+    return {name: _requirements(backend) for name, backend in found.items()}
 
 
 def _look_at_package(found: Components, problems: list[Problem]) -> None:
@@ -175,15 +208,19 @@ def _declared(manifest: Mapping[str, Any] | None, label: str) -> Mapping[str, An
 
 def _folder(request: ImportRequest, problems: list[Problem]) -> str:
     if named := request.options.get("backends"):
-        from pathlib import Path
-
         path, root = Path(named).resolve(), request.root
+        expected = "a folder of backends: NAME with libtriton_NAME.so or model.py, for each"
         if not path.is_dir():
-            problems.append(Problem(f"--backends: {named} is not a folder", "a folder"))
+            problems.append(Problem(f"--backends: {named} is not a folder", expected))
         elif path == root or root not in path.parents:
             found = f"--backends: {path} does not lie below {root}, where the workspace begins"
             remedy = "let it begin above both: --root FOLDER"
             problems.append(Problem(found, "a folder of the workspace", remedy))
+        elif not _backends_in(path):
+            found = f"--backends: there is no backend in {path}"
+            is_one = path.name in _backends_in(path.parent)
+            remedy = f"did you mean {path.parent}?" if is_one else ""
+            problems.append(Problem(found, expected, remedy))
         else:
             return path.relative_to(root).as_posix()
         return ""
@@ -196,19 +233,27 @@ def _folder(request: ImportRequest, problems: list[Problem]) -> str:
 
 
 def is_folder_of_backends(request: ImportRequest, folder: str) -> bool:
-    if folder in request.packages or not (request.root / folder).is_dir():
-        return False
-    listing = Listing(request, folder, "")
+    return folder not in request.packages and bool(_backends_in(request.root / folder))
+
+
+def _backends_in(folder: Path) -> list[str]:
+    """The names of backends in a folder; none of one that cannot be read."""
     try:
-        return any(_is_backend(listing, name) for name in listing.folders)
-    except UsageError:
-        return False
+        return sorted(path.name for path in folder.iterdir() if _is_backend(path))
+    except OSError:
+        return []
 
 
-def _is_backend(listing: Listing, name: str) -> bool:
-    files = listing.below(name).files
-    is_version = re.match(r"\d", name) is not None
-    return not is_version and (f"libtriton_{name}.so" in files or "model.py" in files)
+def _is_backend(folder: Path) -> bool:
+    """Whether it holds one, or DVC knows of one there."""
+    files = (_library(folder.name), MODEL)
+    return re.match(r"\d", folder.name) is None and any(
+        (folder / f"{file}{suffix}").exists() for file in files for suffix in ("", DVC)
+    )
+
+
+def _library(backend: str) -> str:
+    return f"libtriton_{backend}.so"
 
 
 def _requirements(listing: Listing) -> list[str]:
@@ -219,6 +264,12 @@ def _requirements(listing: Listing) -> list[str]:
     read = code.read({name: (listing.absolute / name).read_bytes() for name in names})
     own = {name.removesuffix(".py") for name, _ in listing.names}
     return code.third_party(read.imports, own)[0]
+
+
+def _release(request: ImportRequest, path: str) -> str:
+    """Of a folder laid out like /opt/tritonserver; empty when it does not tell."""
+    file = request.root / path / RELEASE_FILE
+    return release_in(file.read_bytes()) if file.is_file() else ""
 
 
 def _contents(request: ImportRequest, path: str) -> Mapping[str, tuple[str, ...]]:

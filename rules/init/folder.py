@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tritonbuild.rule import ImportRequest, Problem
@@ -9,7 +10,7 @@ from tritonbuild.rule import ImportRequest, Problem
 from . import loose, repository
 from .components import MANIFEST, is_folder_of_backends
 from .found import FoundModel
-from .listing import Listing, try_to_read
+from .listing import Listing, source, try_to_read
 from .manifest import Package
 
 
@@ -20,6 +21,8 @@ class _Reading:
     findings: list[Problem]
     models: list[FoundModel] = field(default_factory=list)
     bare: list[loose.Loose] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Files that are no models."""
 
 
 def read_folder(
@@ -36,7 +39,8 @@ def read_folder(
                 expected = "folders of models (config.pbtxt, 1/, 2/ …) or files of models"
                 reading.problems.append(Problem(found, expected))
     problems += reading.problems
-    return Package(path, (path or request.root.name).rpartition("/")[2], reading.models)
+    title = (path or request.root.name).rpartition("/")[2]
+    return Package(path, title, reading.models, reading.left_out)
 
 
 def _is_one_model(reading: _Reading) -> bool:
@@ -64,6 +68,15 @@ def _read(reading: _Reading) -> None:
             _read_below(reading, name)
     taken = {model.name for model in reading.models}
     reading.models += loose.models(listing, reading.bare, taken, reading.findings)
+    used = {file for model in reading.models for file in _version_files(model)}
+    used |= {one.name for one in reading.bare}  # or told apart
+    reading.left_out += [name for name in listing.files if source(name) not in used]
+    reading.left_out += [path for model in reading.models for path in model.left_out]
+
+
+def _version_files(model: FoundModel) -> Iterator[str]:
+    for version in model.versions.values():
+        yield from [version] if isinstance(version, str) else version.values()
 
 
 def _read_below(reading: _Reading, name: str) -> None:

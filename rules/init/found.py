@@ -8,6 +8,7 @@ from typing import Any
 
 from tritonbuild.rule import Problem
 
+from ..model_config.gpu import wants_gpu
 from .listing import Reference
 
 ENSEMBLE = "ensemble"
@@ -50,6 +51,8 @@ class FoundModel:
     """What its backend opens in a version folder, if the config or the core says so."""
     lacks_io: bool = False
     """Nothing says its inputs and outputs, and its backend does not find them out."""
+    left_out: list[str] = field(default_factory=list)
+    """Files and folders in its folder that no build takes, relative to the package."""
     remarks: list[str] = field(default_factory=list)
     """What people should know; they stand above its declaration."""
     obstacles: list[Problem] = field(default_factory=list)
@@ -76,10 +79,8 @@ class FoundModel:
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether its config puts an instance on a GPU."""
-        return any(
-            group.Kind.Name(group.kind) == "KIND_GPU" for group in self.config.instance_group
-        )
+        """Whether it loads only where there is a GPU."""
+        return wants_gpu(self.config)
 
     def components(self) -> Iterator[tuple[str, str]]:
         """Table and name of each component that it is declared with."""

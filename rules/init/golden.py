@@ -4,6 +4,7 @@ with inputs by chance, and its answers are kept.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,11 @@ def record(address: str, models: Mapping[str, FoundModel]) -> Iterator[tuple[str
 
 
 def _checked(address: str) -> str:
-    scheme, separator, rest = address.partition("://")
-    if separator and scheme != "grpc":
-        found = f"--golden: {address} is not a gRPC address"
-        raise UsageError(Problem(found, "HOST:PORT of gRPC", "its port is 8001 by default"))
-    return rest if separator else address
+    plain = address.removeprefix("grpc://")
+    if not re.fullmatch(r"(\[[^]/]+\]|[^][:/]+):\d+", plain, re.ASCII):
+        found = f"--golden: {address} is not the address of a gRPC service"
+        raise UsageError(Problem(found, "HOST:PORT", "the port is 8001 by default"))
+    return plain
 
 
 def _reach(address: str, said: str) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .manifest import Everything, Package
 
 MANIFEST = "triton.toml"
+SHOWN = 20
+"""Of the files that are left out."""
 HEADER = "# Written by `tritonbuild init` from what lies here. It is yours now: edit it.\n"
 
 
@@ -21,7 +23,7 @@ HEADER = "# Written by `tritonbuild init` from what lies here. It is yours now: 
 def bring_over(request: ImportRequest) -> Imported:
     """Reads each folder and says what of it can be declared; what cannot is told, as comments and
     findings. Raises UsageError for what is broken."""
-    from .components import components
+    from .components import components, not_startable
     from .folder import read_folder
     from .manifest import Everything
     from .release import too_new
@@ -38,6 +40,7 @@ def bring_over(request: ImportRequest) -> Imported:
         _name_targets(everything, package)
         for model in package.models:
             model.obstacles += too_new(model, parts.release, parts.named)
+            model.obstacles += not_startable(model, parts)
     check_wiring(everything)
     files = dict(_golden(request, everything))
     files |= _manifests(request, everything)
@@ -132,13 +135,20 @@ def _findings(everything: Everything) -> Iterator[Problem]:
                 found = f"not declared yet: {problem.found}"
                 yield Problem(found, remedy=problem.remedy, file=place)
             yield from (Problem(text, file=place) for text in model.remarks)
+    if paths := [_below(each.path, file) for each in everything.packages for file in each.left_out]:
+        listed = ", ".join(paths[:SHOWN]) + _more(paths, SHOWN)
+        remedy = "where a model needs a file, say it under the model's `files` or `versions`"
+        yield Problem(f"left out of what is built: {listed}", remedy=remedy)
     waiting: dict[str, list[str]] = defaultdict(list)
     for package, model, why in unverified(everything):
         waiting[why].append(f"//{package.path}:{package.targets[model.name]}")
     for why, labels in waiting.items():
-        many = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
-        text = f"verifications of {', '.join(labels[:3])}{many} stand as comments"
-        yield Problem(text, remedy=why)
+        listed = ", ".join(labels[:3]) + _more(labels, 3)
+        yield Problem(f"verifications of {listed} stand as comments", remedy=why)
+
+
+def _more(listed: list[str], shown: int) -> str:
+    return f" and {len(listed) - shown} more" if len(listed) > shown else ""
 
 
 def _below(package: str, path: str) -> str:

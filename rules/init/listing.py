@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tritonbuild.rule import ImportRequest, Problem, UsageError
+from tritonbuild.rule import ImportRequest, Problem, UsageError, is_pointer_file
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-LARGEST_POINTER = 1024
-"""Bytes."""
 DVC = ".dvc"
 
 Reference = str | dict[str, str]
@@ -51,12 +48,14 @@ class Listing:
             if not self.request.never_counts(self.from_root(self.at(name)), is_folder)
         ]
 
-    @cached_property
-    def left_out(self) -> list[str]:
-        """The names that no build takes. Raises UsageError."""
+    def walk_left_out(self) -> Iterator[str]:
+        """What lies below that no build takes, relative to the folder. Raises UsageError."""
         kept = dict(self.names)
-        all_names = self.request.names(self.from_root(self.path))
-        return [name for name, _ in all_names if name not in kept]
+        for name, is_folder in self.request.names(self.from_root(self.path)):
+            if name not in kept:
+                yield f"{name}/" if is_folder else name
+            elif is_folder:
+                yield from (f"{name}/{path}" for path in self.below(name).walk_left_out())
 
     @property
     def folders(self) -> list[str]:
@@ -89,7 +88,7 @@ class Listing:
             file, place = self.absolute / path, self.from_root(self.at(path))
             if not file.exists() and file.with_name(f"{file.name}{DVC}").exists():
                 found, remedy = f"DVC keeps {place}, it is not here", f"dvc pull {place}{DVC}"
-            elif _begins(file) == LFS_POINTER:
+            elif is_pointer_file(file):
                 found = f"{place} is a Git LFS pointer, not the file itself"
                 remedy = f"git lfs pull --include {place}"
             else:
@@ -115,14 +114,6 @@ def source(path: str) -> str:
         found = f"{path!r} has a name that no manifest can say"
         raise UsageError(Problem(found, "no backslash and nothing invisible", "rename it"))
     return f"./{path}" if path.startswith((":", "//")) else path
-
-
-def _begins(file: Path) -> bytes:
-    """How a small file begins, as far as pointers do."""
-    if file.stat().st_size > LARGEST_POINTER:
-        return b""
-    with file.open("rb") as stream:
-        return stream.read(len(LFS_POINTER))
 
 
 def try_to_read(problems: list[Problem]) -> _Gathering:

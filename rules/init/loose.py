@@ -11,8 +11,9 @@ from typing import Any
 from tritonbuild.rule import Problem
 
 from ..formats import Detected, FormatError, detect, read_signature
+from ..formats.python_model import HOOK, completes_itself
 from ..model_config import message as model_config
-from ..server.layout import SHELL_WORD
+from ..server.layout import shell_word
 from . import code
 from .found import FoundModel, lack_io
 from .listing import Listing, Reference, source
@@ -53,12 +54,17 @@ def detected(listing: Listing, name: str, findings: list[Problem]) -> Detected |
 def models(
     listing: Listing, loose: list[Loose], taken: set[str], findings: list[Problem]
 ) -> Iterator[FoundModel]:
-    """A model of each; of those with one name each gets its backend's too: `x_onnxruntime`."""
+    """A model of each; of those with one name each gets its backend's too: `x_onnxruntime`; and a
+    number, if they have that in common."""
     stems = Counter(_stem(one) for one in loose)
+    taken = taken | {name for name, count in stems.items() if count > 1}
     for one in loose:
-        name = _stem(one)
-        if stems[name] > 1 or name in taken:
-            name = f"{name}_{one.kind.backend}"
+        stem = name = _stem(one)
+        number = 1
+        while name in taken:
+            name = f"{stem}_{one.kind.backend}{number if number > 1 else ''}"
+            number += 1
+        taken.add(name)
         try:
             yield _model(listing, one, name)
         except FormatError as error:
@@ -71,7 +77,9 @@ def _left_out(listing: Listing, name: str, found: Problem) -> Problem:
 
 
 def _stem(loose: Loose) -> str:
-    return PurePosixPath(loose.name).stem or loose.name
+    """The name of its model, but for what keeps it apart from others."""
+    name = shell_word(PurePosixPath(loose.name).stem or loose.name)
+    return name if name.strip(".") else f"_{name}"
 
 
 def _model(listing: Listing, loose: Loose, name: str) -> FoundModel:
@@ -122,14 +130,11 @@ def _beside(listing: Listing, loose: Loose) -> dict[str, str]:
 
 
 def _read_code(model: FoundModel, listing: Listing, loose: Loose) -> None:
-    read = code.read({loose.name: (listing.absolute / loose.name).read_bytes()})
+    content = (listing.absolute / loose.name).read_bytes()
+    read = code.read({loose.name: content})
     model.callees = sorted(read.callees - {model.name})
-    if not SHELL_WORD.fullmatch(model.name):
-        found = "the python backend cannot start a model of this name"
-        model.obstacles.append(Problem(found, remedy="rename the file"))
-    if not read.completes_config:
-        why = f"its TritonPythonModel has no {code.COMPLETES}"
-        lack_io(model, why)
+    if not completes_itself(content):
+        lack_io(model, f"its TritonPythonModel has no {HOOK}")
     if read.calls_others:
         model.remarks.append(UNNAMED)
     own = {name.removesuffix(".py") for name, _ in listing.names}

@@ -34,6 +34,8 @@ class Package:
     title: str
     """The folder's own name."""
     models: list[FoundModel]
+    left_out: list[str] = field(default_factory=list)
+    """Files that are no part of what is built from it, relative to it."""
     targets: dict[str, str] = field(default_factory=dict)
     """Triton's name of a model → its target's."""
     names: Names = field(default_factory=Names)
@@ -214,7 +216,7 @@ def _why_not_served(everything: Everything, package: Package, model: FoundModel)
             f"a folder of it: {paths}"
         )
     if any(each.needs_gpu for each in served):
-        return "To be uncommented where there is a GPU: its config puts instances on one."
+        return "To be uncommented when verifications run on a GPU, which they do not yet."
     return ""
 
 

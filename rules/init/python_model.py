@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..formats.python_model import HOOK, completes_itself
 from ..server.layout import ENVIRONMENT_KEY
 from . import code
 from .found import FoundModel, lack_io, says_io
@@ -22,8 +23,8 @@ def read(model: FoundModel, listing: Listing) -> None:
     for one in found:
         if one.broken:
             model.remarks.append(f"Not Python that could be read: {one.broken}.")
-    if not says_io(model.config) and not all(one.completes_config for one in found[1:]):
-        lack_io(model, f"neither config.pbtxt nor {code.COMPLETES} says them")
+    if not says_io(model.config) and not all(_completes_itself(model, one) for one in versions):
+        lack_io(model, f"neither config.pbtxt nor {HOOK} says them")
     model.callees = sorted(callees - {model.name})
     if any(one.calls_others for one in found):
         model.remarks.append(UNNAMED)
@@ -32,6 +33,11 @@ def read(model: FoundModel, listing: Listing) -> None:
         model.remarks.append(f"Its Python environment is its own: {path}.")
     else:
         of_model(model, listing, imports, own)
+
+
+def _completes_itself(model: FoundModel, version: Listing) -> bool:
+    file = version.absolute / (model.file_name or "model.py")
+    return not file.is_file() or completes_itself(file.read_bytes())
 
 
 def _python(listing: Listing) -> dict[str, bytes]:

@@ -11,17 +11,15 @@ from typing import Any
 
 from tritonbuild.rule import Digest, File, Folder, Problem, folder_of
 
+from ..formats.kinds import file_names
 from ..model_config import message as model_config
 from ..model_config.backend_fields import complete_backend_fields
-from ..model_config.versions import file_names, wrong_number
-from ..server.layout import SHELL_WORD
+from ..model_config.versions import wrong_number
 from . import python_model
 from .found import FoundModel, lack_io, says_io
 from .listing import Listing, source
 
 CONFIG = "config.pbtxt"
-NO_VERSIONS = ("warmup", "initial_state", "configs")
-"""Folders of a model that Triton takes for no version."""
 GOLDEN = "golden"
 RECORDED = {"random.json", "random.npz"}
 """What was recorded from a server here is no part of a model."""
@@ -59,8 +57,7 @@ def read_model(listing: Listing, name: str, problems: list[Problem]) -> FoundMod
             python_model.read(model, listing)
         elif not says_io(config) and cannot_complete(model.backend, config.platform):
             lack_io(model, f"the {model.backend} backend finds out none")
-    if left_out := [path for path in listing.left_out if path != "__pycache__"]:
-        model.remarks.append(f"No build takes {', '.join(left_out)}; neither does this one.")
+    model.left_out = [listing.at(path) for path in listing.walk_left_out()]
     return model
 
 
@@ -92,10 +89,6 @@ def _backend(model: FoundModel, listing: Listing) -> str:
         remedy = "say `backend` in its config.pbtxt"
         model.obstacles.append(Problem(text, remedy=remedy))
     model.platform, model.file_name = config.platform, config.default_model_filename
-    if backend == "python" and not SHELL_WORD.fullmatch(model.name):
-        found = "the python backend cannot start a model of this name"
-        remedy = "rename its folder: no spaces, nothing that a shell takes apart"
-        model.obstacles.append(Problem(found, remedy=remedy))
     return backend
 
 

@@ -16,8 +16,10 @@ def of_model(model: FoundModel, listing: Listing, imports: frozenset[str], own: 
             good, bad = _of_file((place.absolute / FILE).read_bytes())
             model.requirements = good
             model.remarks.append(f"`requirements` are those of {place.at(FILE)}.")
-            if bad:
-                model.remarks.append(f"Left out of them: {'; '.join(bad)}.")
+            if bad:  # told by their places: addresses may hold passwords
+                lines = "line " + ", ".join(map(str, bad))
+                text = f"Left out of them, since not by a package's name: {lines}."
+                model.remarks.append(text)
             return
     model.requirements, unclear = third_party(imports, own)
     if model.requirements:
@@ -28,22 +30,22 @@ def of_model(model: FoundModel, listing: Listing, imports: frozenset[str], own: 
         model.remarks.append(text)
 
 
-def _of_file(content: bytes) -> tuple[list[str], list[str]]:
-    """The lines that are requirements of an index, and the others."""
+def _of_file(content: bytes) -> tuple[list[str], list[int]]:
+    """The lines that are requirements of an index, and the numbers of the others."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     good, bad = [], []
-    for line in content.decode(errors="replace").splitlines():
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         text = line.partition(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
-            bad.append(text)
+            bad.append(number)
             continue
         if requirement.url:
-            bad.append(text)
+            bad.append(number)
         else:
             good.append(str(requirement))
     return good, bad

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tritonbuild.rule import Problem
 
 from .found import FoundModel
@@ -59,11 +57,14 @@ def _why_not_called(everything: Everything, package: Package, model: FoundModel,
 def _circle(everything: Everything, package: Package, model: FoundModel) -> list[str]:
     """Names from an ensemble to itself by way of members; empty when there is no way."""
 
-    def ways(here: FoundModel, passed: tuple[str, ...]) -> Iterator[list[str]]:
+    queue = [(model, [model.name])]
+    seen: set[str] = set()
+    while queue:
+        here, passed = queue.pop()
         for member in here.members:
             if member == model.name:
-                yield [*passed, member]
-            elif member not in passed and (found := everything.model(member, package)):
-                yield from ways(found, (*passed, member))
-
-    return next(ways(model, (model.name,)), [])
+                return [*passed, member]
+            if member not in seen and (found := everything.model(member, package)):
+                seen.add(member)
+                queue.append((found, [*passed, member]))
+    return []

@@ -37,6 +37,11 @@ class Step(Strict):
 
 
 class ModelAttributes(Rule.Attributes):
+    @property
+    def says_io(self) -> bool:
+        """Whether the manifest says its inputs and outputs."""
+        return {"input", "output"} <= self.config.keys()
+
     backend: ByName[BackendInfo] | None = Field(
         default=None,
         description="What runs it: a backend's name or label. An ensemble has none.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,25 +12,26 @@ from ..component import BackendInfo
 from ..model_config import ensemble
 from ..model_config import message as model_config
 from ..model_config.overlay import lay_over
+from ..model_config.policy import leading_number
 from ..model_config.versions import wrong_number
 from ..paths import EXPECTED, is_relative, overlap
-from ..server.layout import SHELL_WORD
+from ..server.layout import SHELL_WORD, shell_word
 
 CONFIG = "config.pbtxt"
-LIKE_VERSION = re.compile(r"\s*[+-]?[0-9]")
-"""Folders that Triton takes for versions: it reads the number that their names begin with."""
 
 
 def check(
     ctx: Context[Any], name: str, backend: BackendInfo | None, stored: Mapping[str, str]
-) -> None:
-    """`stored` holds, for each path that an attribute puts into the model's folder, the
-    attribute's key. Raises AnalysisError with everything that is wrong."""
+) -> Any:
+    """The config, as far as the manifest alone says it. `stored` holds, for each path that an
+    attribute puts into the model's folder, the attribute's key. Raises AnalysisError with
+    everything that is wrong."""
+    config = model_config.empty()
     problems = [
         *_name(name, backend),
         *(_model(ctx, backend) if ctx.attributes.backend else _ensemble(ctx)),
         *_paths(ctx, stored),
-        *_config(ctx, name, backend),
+        *_config(ctx, config, name, backend),
     ]
     errors = [
         ctx.error(problem.found, key=problem.key, expected=problem.expected, remedy=problem.remedy)
@@ -39,6 +39,7 @@ def check(
     ]
     if errors:
         raise AnalysisError(*(problem for error in errors for problem in error.problems))
+    return config
 
 
 def _name(name: str, backend: BackendInfo | None) -> Iterator[Problem]:
@@ -51,10 +52,17 @@ def _name(name: str, backend: BackendInfo | None) -> Iterator[Problem]:
         # Triton 2.51 starts the stub with the model's path unquoted in `bash -c`; a space in it
         # makes the server wait for ever.
         yield Problem(
-            f"the python backend cannot start a model {name!r}",
+            f"{_backend(backend)} cannot start a model {name!r}",
             "a name without spaces and other characters that a shell takes apart",
+            f'name = "{shell_word(name)}"',
             key="name",
         )
+
+
+def _backend(backend: BackendInfo) -> str:
+    if backend.name == "python":
+        return "the python backend"
+    return f"the {backend.name} backend, which runs in the python backend,"
 
 
 def _model(ctx: Context[Any], backend: BackendInfo | None) -> Iterator[Problem]:
@@ -117,7 +125,7 @@ def _paths(ctx: Context[Any], stored: Mapping[str, str]) -> Iterator[Problem]:
         first, _, below = path.partition("/")
         if not is_relative(path):
             yield Problem(f"{path!r} is not a path below the model's folder", EXPECTED, key=key)
-        elif first in good or first.isdecimal() or (below and LIKE_VERSION.match(first)):
+        elif first in good or first.isdecimal() or (below and leading_number(first) is not None):
             there = good.get(first, "versions")
             found = f"{path!r} is the place of the model's {there}"
             yield Problem(found, "a place beside it", f"say it under `{there}`", key=key)
@@ -130,8 +138,10 @@ def _paths(ctx: Context[Any], stored: Mapping[str, str]) -> Iterator[Problem]:
         yield Problem(found, remedy="take one of them away", key=stored[twice[1]])
 
 
-def _config(ctx: Context[Any], name: str, backend: BackendInfo | None) -> Iterator[Problem]:
-    config = model_config.empty()
+def _config(
+    ctx: Context[Any], config: Any, name: str, backend: BackendInfo | None
+) -> Iterator[Problem]:
+    """Completes the config in place."""
     yield from lay_over(config, ctx.attributes.config, "config")
     if backend is None:
         wrong = ensemble.identify(config, name)

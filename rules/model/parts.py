@@ -14,7 +14,7 @@ from ..distribution import DistributionInfo
 from ..model_config.folder import CHECKSUM, CONFIG_FILE
 from ..model_config.md5 import make_md5
 from ..servable import ModelInfo
-from ..server.ask import asked
+from ..server.ask import asked, may_know_more
 from ..verify.warmup import make_warmup
 from .attributes import Agent, Cases
 
@@ -88,7 +88,12 @@ def add_agents(ctx: Context[Any], parts: Parts) -> Iterator[RepoAgentInfo]:
 def add_steps(
     ctx: Context[Any], parts: Parts, distribution: DistributionInfo | None
 ) -> Iterator[ModelInfo]:
-    """Yields an ensemble's members; a server is asked for what only it knows of one."""
+    """Yields an ensemble's members. A server is asked for what only it knows of one, where the
+    ensemble's own inputs and outputs follow from it."""
+    attributes = ctx.attributes
+    # A config.pbtxt of an ensemble says them, or no server takes it.
+    says_io = attributes.says_io or attributes.config_file is not None
+    asking = None if says_io else distribution
     for step in ctx.attributes.steps:
         member = ctx.provider(step.model)
         yield member
@@ -102,8 +107,8 @@ def add_steps(
         )
         parts.parameters.setdefault("members", {})[member.name] = list(member.versions)
         config = member.config
-        if not member.says_io and distribution is not None:
-            config = asked(ctx, distribution, member)
+        if asking and not member.says_io and may_know_more(member):
+            config = asked(ctx, asking, member)
         parts.inputs[f"members/{member.name}"] = config
 
 

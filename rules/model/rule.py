@@ -9,7 +9,8 @@ from tritonbuild.rule import Context, Files, Rule, RunInfo, SourceRef
 
 from ..component import BackendInfo
 from ..distribution import needed
-from ..model_config.folder import CONFIG, MODEL, make_model
+from ..model_config.folder import CONFIG, MODEL, RELEASE, make_model
+from ..model_config.gpu import wants_gpu
 from ..python.requirements import checked
 from ..servable import ModelInfo, ServableInfo, servable
 from ..server.serve import serve_info
@@ -17,9 +18,6 @@ from ..server.show import config_info
 from .attributes import ModelAttributes
 from .checks import check
 from .parts import Parts, add_agents, add_derived, add_files, add_steps, sources
-
-READABLE = {"onnxruntime", "openvino", "tensorflow"}
-"""Backends whose inputs and outputs stand in the model's file."""
 
 
 class Models(Rule):
@@ -39,12 +37,17 @@ class Models(Rule):
         parts = Parts({"name": name, "backend": backend.name if backend else ""})
         if distribution:
             parts.parameters["release"] = distribution.release
+            if distribution.release_file is not None:
+                parts.inputs[RELEASE] = distribution.release_file
+        brings_backend = _brings(ctx, backend)
         if backend and backend.python_based:
             parts.parameters["python_based"] = True
+        if backend and (backend.is_own or brings_backend):
+            parts.parameters["own_backend"] = True
         add_files(ctx, parts)
         agents = tuple(add_agents(ctx, parts))
         caches = tuple(ctx.provider(cache) for cache in attributes.caches)
-        check(ctx, name, backend, parts.stored)
+        config = check(ctx, name, backend, parts.stored)
         if caches:
             parts.parameters["caches"] = [cache.name for cache in caches]
         members = list(add_steps(ctx, parts, distribution))
@@ -65,9 +68,10 @@ class Models(Rule):
             caches,
             tuple(needs[label] for label in sorted(needs)),
             tuple(sorted(map(int, attributes.versions))) if backend else (1,),
-            _says_io(ctx, backend),
+            attributes.says_io,
             tuple(sources(ctx)),
-            _brings(ctx, backend),
+            brings_backend,
+            wants_gpu(config),
         )
         held = servable(ctx, [info], "steps" if members else "bls")
         yield Files({model.name: model.tree for model in held.models})
@@ -80,14 +84,6 @@ class Models(Rule):
 
     def config(self, ctx: Context[Any]) -> RunInfo:
         return config_info(ctx, [ctx.own(ModelInfo)], ctx.attributes.distribution)
-
-
-def _says_io(ctx: Context[Any], backend: BackendInfo | None) -> bool:
-    """Whether inputs and outputs are known without a server."""
-    attributes = ctx.attributes
-    if backend is None or backend.name in READABLE or attributes.config_file is not None:
-        return True
-    return bool({"input", "output"} <= attributes.config.keys())
 
 
 def _brings(ctx: Context[Any], backend: BackendInfo | None) -> bool:

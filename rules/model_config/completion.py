@@ -82,6 +82,7 @@ def complete(
     release: str,
     gpus: int = 0,
     python_based: bool = False,
+    own_backend: bool = False,
     fixed: bool = False,
     name: str = "",
     decoupled: bool = False,
@@ -89,11 +90,13 @@ def complete(
     """Completes a copy of a written config, and says what is wrong with it.
 
     `folder` is the model's, with its version folders; `signatures` what is known of each version's
-    file; `release` Triton's version (empty: the newest); `gpus` how many the server sees.
-    `python_based`: the backend is a model.py rather than a library. `fixed`: the model is Python
-    and completes nothing itself (see `python_model`). `name` stands for the folder's, where
-    the config says none. `decoupled`: a member of this ensemble is. Problems' keys are paths in the
-    config.
+    file; `release` Triton's version (empty: the newest); `gpus` how many the server sees,
+    0 where that is not known.
+    `python_based`: the backend is a model.py rather than a library. `own_backend`: it is the
+    user's, and may complete what it likes where no model file is read for it. `fixed`: the model
+    is Python and completes nothing itself (see `formats.python_model`). `name` stands for the
+    folder's, where the config says none. `decoupled`: a member of this ensemble is. Problems' keys
+    are paths in the config.
     """
     config = type(written)()
     config.CopyFrom(written)
@@ -109,8 +112,9 @@ def complete(
     if problems:
         return full, problems
     step("default", lambda: normalise(config))
-    own = not before(release, "2.42") and _is_model_py(config, folder, python_based=python_based)
-    step("completed", lambda: _set_runtime(config) if own else None)
+    is_py = not before(release, "2.42") and _is_model_py(config, folder, python_based=python_based)
+    own = is_py or own_backend
+    step("completed", lambda: _set_runtime(config) if is_py else None)
     step("default", lambda: fill_instance_groups(config, gpus))
     versions = loaded(folder, config.version_policy)
     step("completed", lambda: _autofill(full, versions, signatures, release, own=own, fixed=fixed))
@@ -162,7 +166,7 @@ def _autofill(
     from .autofill import autofill, too_new, unknown
 
     for version, signature in known:
-        # A backend of one's own in Python brings a runtime of its own.
+        # A backend of one's own brings a runtime of its own.
         for problem in too_new(config, signature, release) if signature and not own else ():
             yield replace(problem, found=f"version {version}: {problem.found}")
     for version, signature in known[:-1]:
@@ -175,11 +179,12 @@ def _autofill(
     yield from autofill(config, newest, release)
 
 
-def never_completes(backend: str, *, python_based: bool) -> bool:
-    """Whether nothing but the core and the model's file completes a config."""
+def never_completes(backend: str, *, own: bool) -> bool:
+    """Whether nothing but the core and the model's file completes a config. `own`: the backend is
+    the user's."""
     if backend in READ_FROM_FILE:
         return True
-    return backend in NEVER_COMPLETE and not python_based
+    return backend in NEVER_COMPLETE and not own
 
 
 def _unknown(backend: str, *, own: bool) -> str:

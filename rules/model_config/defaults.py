@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 IDLE_MICROSECONDS = 1_000_000
@@ -44,10 +45,17 @@ def fill_instance_groups(config: Any, gpus: int) -> None:
     for index, group in enumerate(config.instance_group):
         group.name = group.name or f"{config.name}_{index}"
         if group.kind == group.KIND_AUTO:
-            there = gpus > 0 and all(0 <= device < gpus for device in group.gpus)
+            there = _are_there(group.gpus, gpus)
             group.kind = group.KIND_GPU if there else group.KIND_CPU
         if group.count < 1:
             on_cpu = group.kind == group.KIND_CPU
             group.count = CPU_INSTANCES.get(config.backend, 1) if on_cpu else 1
         if group.kind == group.KIND_GPU and not group.gpus:
             group.gpus.extend(range(gpus))
+
+
+def _are_there(devices: Iterable[int], gpus: int) -> bool:
+    """Whether a group with these devices, or with none in particular, is on GPUs. Where none is
+    known, those that are named are taken to be there: a host without them refuses the model."""
+    named = list(devices)
+    return bool(gpus or named) and all(0 <= device < (gpus or device + 1) for device in named)

@@ -10,6 +10,8 @@ from typing import Any
 
 from tritonbuild.rule import Problem
 
+from .lint import Member
+
 PLATFORM = "ensemble"
 
 
@@ -51,9 +53,9 @@ def lay_out_steps(config: Any, steps: Sequence[Mapping[str, Any]]) -> Iterator[P
     here.extend(made.step)
 
 
-def derive(config: Any, members: Mapping[str, Any]) -> Iterator[Problem]:
-    """Fills in the inputs and outputs that an ensemble's config does not say, from its members'
-    full configs by Triton's name: inputs are the tensors that no step makes, outputs those that
+def derive(config: Any, members: Mapping[str, Member]) -> Iterator[Problem]:
+    """Fills in the inputs and outputs that an ensemble's config does not say, from its members
+    by Triton's name: inputs are the tensors that no step makes, outputs those that
     none takes, each in the order of the steps. Yields what stands in the way."""
     steps = config.ensemble_scheduling.step
     made = {tensor for step in steps for tensor in step.output_map.values()}
@@ -65,17 +67,22 @@ def derive(config: Any, members: Mapping[str, Any]) -> Iterator[Problem]:
             member = members.get(step.model_name)
             if member is None:
                 continue
-            there = {tensor.name: tensor for tensor in getattr(member, side)}
+            there = {
+                tensor.name: tensor
+                for tensor in getattr(member.config, side)
+                if member.knows(tensor)
+            }
             for own, tensor in sorted(getattr(step, f"{side}_map").items()):
                 if tensor not in tensors:
                     continue
                 if own in there:
-                    _declare(config, side, tensor, there[own], member.max_batch_size > 0)
-                elif not there:
+                    _declare(config, side, tensor, there[own], member.config.max_batch_size > 0)
+                elif not (there and member.is_full):
                     yield Problem(
                         f"the {side}s of {step.model_name!r} are not known, so those of the "
                         "ensemble cannot be derived",
-                        remedy=f"say `config.{side}` of that model, or here",
+                        remedy=f"say `config.{side}` of that model or here, or a `distribution` "
+                        "whose server tells them",
                         key=f"steps[{index}].{side}s",
                     )
                     break

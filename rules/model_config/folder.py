@@ -5,38 +5,37 @@ both together. No weights are read for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 
 from tritonbuild.rule import ActionError, Entry, Folder, Problem, ToolContext, dotted, tool
 
 from . import message as model_config
 from .blame import Blame
-from .completion import Full, complete
+from .completion import Full
 from .ensemble import derive
-from .lint import Finding, Member, Subject, lint, wiring
+from .lint import Finding, Member
 from .md5 import entries as md5_entries
-from .schema import newer_than
-from .signatures import is_fixed, served_versions, signatures
+from .offline import Surroundings, completed, findings
+from .releases import release_in
+from .signatures import Signatures, is_fixed, served_versions, signatures
 from .sources import after, all_from, leaves
 from .tree import tree
 from .warmup import SAMPLES, lay_out_warmup, samples_of
 from .written import CONFIG_FILE, Written, lay_out_labels, parsed, written
 
-if TYPE_CHECKING:
-    from ..formats import Signature
-
-__all__ = ["CHECKSUM", "CONFIG", "CONFIG_FILE", "MODEL", "make_model"]
+__all__ = ["CHECKSUM", "CONFIG", "CONFIG_FILE", "MODEL", "RELEASE", "make_model"]
 
 MODEL = "model"
 """Where the tool puts the folder; the model's own name could be that of an input."""
 CONFIG = "config.json"
 """Where it puts the completed config, as `completion.Full` writes it."""
+RELEASE = "release"
+"""Where it finds the file that tells the release, unless the parameter of that name does."""
 CHECKSUM = "checksum"
 """The agent whose parameters are written here."""
 
 
-@tool("model", version=3, libraries=("protobuf", "tritonclient"))
+@tool("model", version=4, libraries=("protobuf", "tritonclient"))
 def make_model(ctx: ToolContext) -> None:
     """Writes config.pbtxt, as minimal as people wrote it, and config.json; links the rest."""
     said = written(ctx)
@@ -58,10 +57,6 @@ def make_model(ctx: ToolContext) -> None:
     ctx.write(CONFIG, full.to_json())
 
 
-Signatures = Mapping[int, "Signature | None"]
-"""By version."""
-
-
 class _Model:
     """One model on its way from what was written to what is served."""
 
@@ -70,34 +65,22 @@ class _Model:
         self._said = said
         self._entries = entries
         self._release = ctx.parameters.get("release", "")
+        if ctx.inputs.get(RELEASE) is not None:
+            self._release = release_in(ctx.read(RELEASE))
         self._own_warmup = len(said.config.model_warmup)
         self._members = {
-            name: Full.from_json(ctx.read(f"members/{name}"))
-            for name in ctx.parameters.get("members", {})
+            name: _member(Full.from_json(ctx.read(f"members/{name}")), numbers)
+            for name, numbers in ctx.parameters.get("members", {}).items()
         }
 
     def complete(self, said: Written, files: Signatures) -> Full:
         """Raises ActionError."""
         before, config = dict(leaves(said.config)), said.config
         if self._members:
-            members = {name: member.config for name, member in self._members.items()}
-            _refuse(list(derive(config, members)))
+            _refuse(list(derive(config, self._members)))
             # The core derives none of it, so it has to stand in config.pbtxt.
             said.sources = after(before, said.sources, config, "completed")
-        full, problems = complete(
-            config,
-            said.sources,
-            folder=Folder(self._entries),
-            signatures=files,
-            release=self._release,
-            python_based=self._ctx.parameters.get("python_based", False),
-            fixed=is_fixed(self._ctx, config, self._entries),
-            name=self._ctx.parameters["name"],
-            decoupled=any(
-                member.config.model_transaction_policy.decoupled
-                for member in self._members.values()
-            ),
-        )
+        full, problems = completed(config, said.sources, self._surroundings(said, files))
         _refuse(list(self._blame(full, said).place(problems)))
         return full
 
@@ -157,7 +140,7 @@ class _Model:
     def judge(self, full: Full, said: Written, files: Signatures) -> None:
         """Notes advice. Raises ActionError with all that the server would refuse."""
         fatal: list[Finding] = []
-        for finding in self._findings(full, files):
+        for finding in findings(full.config, said.config, self._surroundings(said, files)):
             if finding.fatal:
                 fatal.append(finding)
             else:
@@ -194,24 +177,18 @@ class _Model:
             else:
                 yield f"configs/{name}", place
 
-    def _findings(self, full: Full, files: Signatures) -> Iterator[Finding]:
-        config = full.config
-        for key, release in newer_than(config, self._release):
-            yield Finding(
-                key,
-                f"Triton {self._release} does not know it",
-                f"Triton {release} or newer",
-                "take it away, or choose a newer `distribution`",
-            )
-        known = {number: file for number, file in files.items() if file is not None}
-        yield from lint(Subject(config, Folder(self._entries), self._release, known))
-        if self._members:
-            versions = self._ctx.parameters["members"]
-            members = {
-                name: Member(member.config, _served(member.config, versions[name]))
-                for name, member in self._members.items()
-            }
-            yield from wiring(config, members)
+    def _surroundings(self, said: Written, files: Signatures) -> Surroundings:
+        parameters = self._ctx.parameters
+        return Surroundings(
+            parameters["name"],
+            self._release,
+            Folder(self._entries),
+            files,
+            self._members,
+            parameters.get("python_based", False),
+            parameters.get("own_backend", False),
+            is_fixed(self._ctx, said.config, self._entries),
+        )
 
     def _blame(self, full: Full, said: Written) -> Blame:
         parameters = self._ctx.parameters if said is self._said else {}
@@ -220,9 +197,10 @@ class _Model:
         )
 
 
-def _served(config: Any, numbers: Iterable[int]) -> tuple[int, ...]:
+def _member(full: Full, numbers: Iterable[int]) -> Member:
     folders: dict[str, Entry] = {str(number): Folder() for number in numbers}
-    return tuple(served_versions(config, folders))
+    versions = tuple(served_versions(full.config, folders))
+    return Member(full.config, versions, not full.unknown)
 
 
 def _problem(finding: Finding) -> Problem:

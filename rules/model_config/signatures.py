@@ -10,10 +10,12 @@ from typing import Any
 from tritonbuild.rule import Entry, File, Folder, Problem, ToolContext
 
 from ..formats import FormatError, Signature, read_signature
+from ..formats.python_model import completes_itself
 from .policy import loaded
-from .python_model import completes_itself
 from .tree import names_of
 
+Signatures = Mapping[int, Signature | None]
+"""By version; None where the file does not tell."""
 PYTHON = "python"
 """The backend whose models are programs."""
 
@@ -46,6 +48,7 @@ def signatures(
                 name=PurePosixPath(file).name,
                 beside=beside,
                 parameters=parameters,
+                own_backend=ctx.parameters.get("own_backend", False),
             )
         except FormatError as error:
             problems.append(replace(error.problem, file="", line=None, key=f"versions.{number}"))

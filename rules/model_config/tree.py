@@ -16,7 +16,7 @@ from tritonbuild.rule import (
     folder_of,
 )
 
-from .versions import file_names
+from ..formats.kinds import file_names
 
 SAVED_MODEL = "saved_model.pb"
 """What makes a folder one of TensorFlow's."""

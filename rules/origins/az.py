@@ -42,7 +42,8 @@ _REMEDY = (
 
 
 def check(url: str) -> str:
-    if "?" in url and "?versionid=" not in url:
+    _, query, said = url.partition("?")
+    if query and not re.fullmatch(r"versionid=[\w.:-]+", said):
         return "it has a query, which may hold a secret: name credentials in the environment"
     return "" if _URL.fullmatch(_own(url)) else "it is not az://ACCOUNT/CONTAINER/BLOB"
 
@@ -129,6 +130,7 @@ def _service(account: str) -> BlobServiceClient:
         "retry_total": RETRIES,
         "initial_backoff": 0,
         "increment_base": 2,
+        "permit_redirects": False,  # credentials would go along
     }
     text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
     if re.search(rf"(^|;)AccountName={account}(;|$)|//{account}\.", text):

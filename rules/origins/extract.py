@@ -72,26 +72,29 @@ class _Unpacking:
         self._strip = strip
         self._cancelled = cancelled
         self._allowed = max(_FREE, _RATIO * archive.stat().st_size)
+        self._size = 0
+        """Bytes of what was asked for so far, as the archive declares them."""
         self._kinds: dict[str, Kind] = {}
         """Path → what was made there; its parents too."""
         self._names: set[str] = set()
         self._links: dict[str, str] = {}
 
     def run(self) -> None:
-        declared = 0
         for count, member in enumerate(members(self._archive)):
             if self._cancelled():
                 raise ActionError("stopped")
-            declared += member.size
-            if declared > self._allowed or count >= _MOST:
-                raise Hostile(
-                    f"it would unpack to more than {min(declared, self._allowed) >> 20} MiB, "
-                    f"or to more than {_MOST} files"
-                )
+            if count >= _MOST:
+                raise Hostile(f"it would unpack to more than {_MOST} files")
+            self._add(member.size)
             self._place(member)
         if not self._kinds:
             raise Hostile("there is nothing in it" + (", once stripped" if self._strip else ""))
         self._link()
+
+    def _add(self, size: int) -> None:
+        self._size += size
+        if self._size > self._allowed:
+            raise Hostile(f"it would unpack to more than {self._allowed >> 20} MiB")
 
     def _place(self, member: Member) -> None:
         path = _path(member)
@@ -130,10 +133,11 @@ class _Unpacking:
         target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
     def _same(self, member: Member, target: Path) -> None:
-        """A hard link, to what came before."""
+        """A hard link, to what came before: a file of its own here, and counted as one."""
         other = "/".join(_relative(member.target).split("/")[self._strip :])
         if self._kinds.get(other) not in (Kind.FILE, Kind.SAME):
             raise Hostile(f"{member.name!r} is a link to {member.target!r}, which is no file of it")
+        self._add((self._tree / other).stat().st_size)
         shutil.copy(self._tree / other, target)
 
     def _link(self) -> None:

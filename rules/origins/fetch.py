@@ -13,10 +13,10 @@ from tritonbuild.rule import (
     File,
     Problem,
     ToolContext,
+    public,
     tool,
 )
 
-from .https import public
 from .source import Passing, Refused, source_of
 from .transfer import Expected, Progress, WrongFileError, transfer
 

@@ -7,17 +7,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .https import Web, get, prepare, public
+from tritonbuild.rule import public
+
+from .answers import Answer, ask
+from .https import Web, prepare
 from .https import session as plain
 from .source import Refused, Remote, Wanted, lacks
 
 if TYPE_CHECKING:
     import requests
 
-_URL = re.compile(r"gs://(?P<bucket>[^/]+)/(?P<object>.*?)(?:#(?P<generation>\d+))?", re.S)
+_URL = re.compile(r"gs://(?P<bucket>[\w.-]+)/(?P<object>.*?)(?:#(?P<generation>\d+))?", re.S)
 _ENDPOINT = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _REMEDY = (
@@ -46,8 +49,8 @@ def files(wanted: Wanted) -> list[Remote]:
         if not object or object.endswith("/"):
             return list(_below(session, bucket, object, name(wanted.url)))
         which = {"generation": generation} if generation else {}
-        with get(session, _address(bucket, object), _REMEDY, params=which) as answer:
-            return [_remote(bucket, name(wanted.url), answer.json())]
+        answer = ask(session, _address(bucket, object), _REMEDY, params=which)
+        return [_remote(bucket, name(wanted.url), answer)]
 
 
 def opening(url: str) -> Web:
@@ -108,16 +111,16 @@ def _session() -> requests.Session:
 def _below(session: requests.Session, bucket: str, prefix: str, folder: str) -> Iterator[Remote]:
     asked: dict[str, str] = {"prefix": prefix}
     while True:
-        with get(session, _objects(bucket), _REMEDY, params=asked) as response:
-            page = response.json()
-        for item in page.get("items", ()):
-            if not item["name"].endswith("/"):  # how consoles mark a folder
-                yield _remote(bucket, f"{folder}/{item['name'].removeprefix(prefix)}", item)
-        if "nextPageToken" not in page:
+        page = ask(session, _objects(bucket), _REMEDY, params=asked)
+        for item in page.each("items"):
+            object = item.text("name")
+            if not object.endswith("/"):  # how consoles mark a folder
+                yield _remote(bucket, f"{folder}/{object.removeprefix(prefix)}", item)
+        if not (following := page.text("nextPageToken", default="")):
             return
-        asked["pageToken"] = page["nextPageToken"]
+        asked["pageToken"] = following
 
 
-def _remote(bucket: str, name: str, item: dict[str, Any]) -> Remote:
-    url = f"gs://{bucket}/{item['name']}#{item['generation']}"
-    return Remote(name, url, size=int(item["size"]))
+def _remote(bucket: str, name: str, item: Answer) -> Remote:
+    url = f"gs://{bucket}/{item.text('name')}#{item.number('generation')}"
+    return Remote(name, url, size=item.number("size"))

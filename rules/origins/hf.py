@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin
 
+from .answers import SHA256, Answer, ask, content, read
 from .https import Web, get, session
 from .source import Refused, Remote, Wanted
 
@@ -50,7 +51,11 @@ class _Place:
 
 def check(url: str) -> str:
     match = _URL.fullmatch(url)
-    return "" if match else "it is not hf://ORG/REPO or hf://ORG/REPO/PATH"
+    if match is None:
+        return "it is not hf://ORG/REPO or hf://ORG/REPO/PATH"
+    if re.fullmatch(r"hf_\w{20,}", match["repo"]):
+        return "it holds a token, and a manifest is no place for one: set HF_TOKEN"
+    return ""
 
 
 def name(url: str) -> str:
@@ -67,18 +72,19 @@ def files(wanted: Wanted) -> list[Remote]:
     place = _place(wanted.url, wanted.revision)
     with session() as web:
         revision = quote(place.revision, safe="")
-        answer = get(web, place.api(f"revision/{revision}"), place.remedy, auth=_auth())
-        commit = answer.json()["sha"]
+        answer = ask(web, place.api(f"revision/{revision}"), place.remedy, auth=_auth())
+        commit = answer.text("sha", "[0-9a-f]{40}")
         if not place.path:
             return list(_below(web, place, commit, name(wanted.url)))
         asked = {"paths": [place.path]}
         address = place.api(f"paths-info/{commit}")
-        found = get(web, address, place.remedy, method="POST", json=asked, auth=_auth()).json()
-        if not found:
+        said = ask(web, address, place.remedy, method="POST", json=asked, auth=_auth())
+        found = next(said.each(), None)
+        if found is None:
             raise Refused(f"{place.repo} has no {place.path!r} at {place.revision}")
-        if found[0]["type"] == "directory":
+        if found.text("type") == "directory":
             return list(_below(web, place, commit, name(wanted.url)))
-        return [_remote(place, commit, name(wanted.url), found[0])]
+        return [_remote(place, commit, name(wanted.url), found)]
 
 
 def opening(url: str) -> Web:
@@ -135,17 +141,17 @@ def _below(web: requests.Session, place: _Place, commit: str, folder: str) -> It
     address = place.api(f"tree/{commit}{path}?recursive=true")
     below = len(place.path) + 1 if place.path else 0
     while address:
-        answer = get(web, address, place.remedy, auth=_auth())
-        for item in answer.json():
-            if item["type"] == "file":
-                yield _remote(place, commit, f"{folder}/{item['path'][below:]}", item)
+        answer = get(web, address, place.remedy, auth=_auth(), stream=True)
+        for item in read(answer, content(answer)).each():
+            if item.text("type") == "file":
+                yield _remote(place, commit, f"{folder}/{item.text('path')[below:]}", item)
         following = answer.links.get("next", {}).get("url", "")
         if following and not urljoin(address, following).startswith(f"{_endpoint()}/"):
             raise Refused("the Hub sends us to another host for the rest of a list")
         address = urljoin(address, following) if following else ""
 
 
-def _remote(place: _Place, commit: str, name: str, item: dict[str, Any]) -> Remote:
+def _remote(place: _Place, commit: str, name: str, item: Answer) -> Remote:
     """Of large files the Hub knows the digest."""
-    lfs = item.get("lfs") or {}
-    return Remote(name, place.url(commit, item["path"]), lfs.get("oid", ""), item["size"])
+    url = place.url(commit, item.text("path"))
+    return Remote(name, url, item.within("lfs").text("oid", SHA256, ""), item.number("size"))

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
+
+from tritonbuild.rule import public
 
 from .source import (
     CONNECT,
@@ -29,12 +31,6 @@ CHUNK = 1 << 16
 """Bytes that are read at once; a break loses less than that."""
 PATIENCE = 30.0
 """Seconds that we wait at most when a server says for how long it is busy (Retry-After)."""
-_SECRET = re.compile(
-    r"(x-amz-(signature|credential|security-token)|x-goog-(signature|credential)|sig|signature"
-    r"|.*token|.*password|.*secret|api[-_]?key|key)\Z",
-    re.IGNORECASE,
-)
-"""Names in queries whose values open doors."""
 _NETRC = "credentials for it belong in ~/.netrc (or the file that NETRC names)"
 _STATUS = {
     401: "it wants credentials (401)",
@@ -49,16 +45,9 @@ def check(url: str) -> str:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # may raise
-    except ValueError as error:
-        return str(error)
-    if not parts.hostname:
-        return "it has no host"
-    if parts.username is not None or parts.password is not None:
-        return "it holds credentials, and a manifest is no place for them: use ~/.netrc"
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if _SECRET.match(name):
-            return f"it holds a secret ({name}=…), and a manifest is no place for one"
-    return ""
+    except ValueError:
+        return "its host or its port is none"
+    return "" if parts.hostname else "it has no host"
 
 
 def name(url: str) -> str:
@@ -232,21 +221,6 @@ def _validator(response: requests.Response) -> str:
     if tag and not tag.startswith("W/"):
         return tag
     return response.headers.get("Last-Modified", "")
-
-
-def public(text: str) -> str:
-    """The text with what may be secret in its URLs cut out: credentials, queries and fragments."""
-    # urllib3 may write a URL without its host.
-    return re.sub(r"(?<=://)[^/\s]\S*|(?<= url: )/\S*", lambda match: _public(match[0]), text)
-
-
-def _public(rest: str) -> str:
-    """Of what follows `://`, or of a path; signs of the sentence around may come after it."""
-    url = rest.rstrip("'\"()[]<>,.:;")
-    head, _, hidden = re.sub("[?#]", "\n", url, count=1).partition("\n")
-    # A password may hold anything: if an @ follows a ?, who can say where the host begins?
-    shown = "…" if "@" in hidden else head.rpartition("@")[2]
-    return shown + rest[len(url) :]
 
 
 def reason(error: Exception) -> str:

@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from .https import Web, get, session
-from .source import Refused, Remote, Wanted, source_of
+from .answers import Answer, ask
+from .https import Web, session
+from .source import Refused, Remote, Wanted, source_of, wrong
 
 if TYPE_CHECKING:
     import requests
 
 _URL = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
+_DEEPEST = 100
 _PROXIED = "mlflow-artifacts:"
 """Scheme of what the server itself hands out."""
 _REMEDY = (
@@ -49,16 +51,17 @@ def files(wanted: Wanted) -> list[Remote]:
         if version is None:
             asked = {"name": folder, "alias": match["alias"]}
             found = _ask(web, "mlflow/registered-models/alias", asked)
-            version = str(found["model_version"]["version"])
+            version = str(found.within("model_version").number("version"))
         asked = {"name": folder, "version": version}
-        place = _ask(web, "mlflow/model-versions/get-download-uri", asked)["artifact_uri"]
+        said = _ask(web, "mlflow/model-versions/get-download-uri", asked)
+        place = said.text("artifact_uri")
         if place.startswith("models:/"):  # of a logged model, since MLflow 3
             logged = _ask(web, f"mlflow/logged-models/{quote(place.partition('/')[2])}", {})
-            place = logged["model"]["info"]["artifact_uri"]
+            place = logged.within("model").within("info").text("artifact_uri")
         if place.startswith(_PROXIED):
             return list(_below(web, urlsplit(place).path.strip("/"), folder))
     source = source_of(place)
-    if source is None or source.check(f"{place}/"):
+    if source is None or wrong(f"{place}/"):
         raise Refused(
             f"MLflow keeps it at {place.partition(':')[0]}:…, which cannot be reached from here",
             "a server that hands out artifacts itself (mlflow server --serve-artifacts), or s3, gs",
@@ -98,17 +101,17 @@ def _auth() -> Callable[[Any], Any] | None:
     return None
 
 
-def _ask(web: requests.Session, what: str, asked: dict[str, str]) -> dict[str, Any]:
-    address = f"{_server()}/api/2.0/{what}"
-    answer: dict[str, Any] = get(web, address, _REMEDY, params=asked, auth=_auth()).json()
-    return answer
+def _ask(web: requests.Session, what: str, asked: dict[str, str]) -> Answer:
+    return ask(web, f"{_server()}/api/2.0/{what}", _REMEDY, params=asked, auth=_auth())
 
 
 def _below(web: requests.Session, path: str, folder: str) -> Iterator[Remote]:
-    for item in _ask(web, "mlflow-artifacts/artifacts", {"path": path}).get("files", ()):
-        below = f"{path}/{item['path']}"
-        if item.get("is_dir"):
-            yield from _below(web, below, f"{folder}/{item['path']}")
+    for item in _ask(web, "mlflow-artifacts/artifacts", {"path": path}).each("files"):
+        name = item.text("path", "[^/]+")
+        if item.value.get("is_dir"):
+            if path.count("/") > _DEEPEST:
+                raise Refused(f"it has more than {_DEEPEST} folders below one another")
+            yield from _below(web, f"{path}/{name}", f"{folder}/{name}")
         else:
-            size = int(item.get("file_size", 0))
-            yield Remote(f"{folder}/{item['path']}", f"{_PROXIED}/{below}", size=size)
+            size = item.number("file_size", 0)
+            yield Remote(f"{folder}/{name}", f"{_PROXIED}/{path}/{name}", size=size)

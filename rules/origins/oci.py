@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from .answers import SHA256, Answer, ask, content, read
 from .https import Web, get, session
 from .source import Passing, Refused, Remote, Stream, Wanted
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import requests
 
 _URL = re.compile(
-    r"oci://(?P<registry>[^/@]+)/(?P<repository>[a-z0-9][a-z0-9._/-]*)"
+    r"oci://(?P<registry>[\w.-]+(?::\d+)?|\[[\da-f:]+\](?::\d+)?)/(?P<repository>[a-z0-9][a-z0-9._/-]*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _TITLE = "org.opencontainers.image.title"
@@ -28,6 +29,7 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _LIMIT = 8 << 20
 """Bytes of a manifest that we read."""
+_BEARER = r"[\x21-\x7e]*"
 _DOCKER_HUB = "registry-1.docker.io"
 
 
@@ -65,18 +67,17 @@ def files(wanted: Wanted) -> list[Remote]:
     place = _place(wanted.url)
     with session() as web:
         manifest = _Registry(web, place).manifest()
-    layers = {
-        layer.get("annotations", {}).get(_TITLE, ""): layer for layer in manifest.get("layers", ())
-    }
+    found = list(manifest.each("layers"))
+    layers = {layer.within("annotations").text(_TITLE, ".*", ""): layer for layer in found}
     titles = sorted(layers)
     if wanted.path:
         if wanted.path not in layers:
             raise Refused(f"it has no file {wanted.path!r}, but {', '.join(titles) or 'none'}")
         return [_remote(place, wanted.path.rpartition("/")[2], layers[wanted.path])]
-    if len(manifest.get("layers", ())) == 1:
+    if len(found) == 1:
         title = titles[0] or name(wanted.url)
         return [_remote(place, title.rpartition("/")[2], layers[titles[0]])]
-    if not layers or "" in layers or len(layers) != len(manifest["layers"]):
+    if not layers or "" in layers or len(layers) != len(found):
         raise Refused(
             "it is not an artifact of files: its layers have no titles of their own",
             "push files with `oras push`; a container image cannot be downloaded as files",
@@ -111,12 +112,10 @@ def _place(url: str) -> _Place:
     return _Place(match["registry"], match["repository"], match["digest"] or match["tag"] or "")
 
 
-def _remote(place: _Place, name: str, layer: dict[str, Any]) -> Remote:
-    digest = str(layer["digest"])
+def _remote(place: _Place, name: str, layer: Answer) -> Remote:
+    digest = layer.text("digest", f"sha256:{SHA256}")
     url = f"oci://{place.registry}/{place.repository}@{digest}"
-    if not _URL.fullmatch(url):
-        raise Refused(f"its digest {digest!r} is not a sha256")
-    return Remote(name, url, digest.removeprefix("sha256:"), layer["size"])
+    return Remote(name, url, digest.removeprefix("sha256:"), layer.number("size"))
 
 
 class _Registry:
@@ -131,7 +130,7 @@ class _Registry:
         """Of something in the repository. On this machine a registry may do without TLS."""
         return f"{self._root()}{self._place.repository}/{rest}"
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Answer:
         reference = self._place.reference
         for _ in range(2):
             address = self.address(f"manifests/{reference}")
@@ -140,16 +139,17 @@ class _Registry:
                 self._web, address, self._place.remedy, auth=self.auth(address), headers=kinds,
                 stream=True,
             ) as answer:  # fmt: skip
-                content = answer.raw.read(_LIMIT, decode_content=True)
-            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+                body = content(answer, _LIMIT)
+            digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             if reference.startswith("sha256:") and reference != digest:
                 raise Refused(f"its manifest has the digest {digest}, not {reference}")
-            manifest: dict[str, Any] = _json(content)
-            if "manifests" not in manifest:
+            manifest = read(answer, body)
+            if not manifest.holds("manifests"):
                 return manifest
-            if len(manifest["manifests"]) != 1:
+            artifacts = list(manifest.each("manifests"))
+            if len(artifacts) != 1:
                 raise Refused("it is an index of several artifacts", "name one by its digest")
-            reference = str(manifest["manifests"][0]["digest"])
+            reference = artifacts[0].text("digest", f"sha256:{SHA256}")
         raise Refused("it is an index of indexes", "name an artifact by its digest")
 
     def auth(self, address: str) -> Callable[[Any], Any]:
@@ -186,16 +186,16 @@ class _Registry:
         asked = {"service": given.get("service", ""), "scope": scope}
         if token:
             form = {**asked, "grant_type": "refresh_token", "refresh_token": token}
-            answer = get(
+            # It is no header, which requests would keep from another host: nowhere else with it.
+            got = ask(
                 self._web, realm, self._place.remedy, method="POST", auth=_nothing,
-                data={**form, "client_id": "tritonbuild"},
+                data={**form, "client_id": "tritonbuild"}, allow_redirects=False,
             )  # fmt: skip
         else:
             auth = _basic(user, password) if password else _nothing
-            answer = get(self._web, realm, self._place.remedy, params=asked, auth=auth)
-        got = _json(answer.content)
-        bearer = got.get("token") or got.get("access_token") or ""
-        return _header(f"Bearer {bearer}")
+            got = ask(self._web, realm, self._place.remedy, params=asked, auth=auth)
+        either = "access_token" if not got.holds("token") else "token"
+        return _header(f"Bearer {got.text(either, _BEARER)}")
 
     def _root(self) -> str:
         """`https://HOST/v2/`; found out once."""
@@ -217,18 +217,6 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        value = json.loads(content)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise Refused("it answers something that no registry answers")
-    return value
 
 
 def _credentials(registry: str) -> tuple[str, str, str]:

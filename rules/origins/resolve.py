@@ -12,12 +12,12 @@ from tritonbuild.rule import (
     Problem,
     Request,
     UsageError,
+    public,
     resolver_at_desk,
 )
 
 from ..paths import EXPECTED, is_relative, overlap
 from .fetch import NETWORK
-from .https import public
 from .source import Passing, Refused, Remote, Source, Wanted, source_of
 from .transfer import Expected, WrongFileError, transfer
 

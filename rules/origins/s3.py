@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .https import CHUNK, public
+from tritonbuild.rule import public
+
+from .https import CHUNK
 from .source import (
     CONNECT,
     RETRIES,
@@ -24,7 +26,7 @@ from .source import (
     lacks,
 )
 
-_URL = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.*?)(?:\?versionId=(?P<version>[^?]+))?", re.S)
+_URL = re.compile(r"s3://(?P<bucket>[\w.-]+)/(?P<key>.*?)(?:\?versionId=(?P<version>[^?]+))?", re.S)
 _REMEDY = (
     "credentials as for the AWS command line: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "AWS_PROFILE, or the instance's role"
@@ -51,8 +53,9 @@ def files(wanted: Wanted) -> list[Remote]:
     with _told():
         if not key or key.endswith("/"):
             return list(_below(client, bucket, key, name(wanted.url)))
-        which = {"VersionId": version} if version else {}
-        head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which)
+        head = client.head_object(
+            Bucket=bucket, Key=key, ChecksumMode="ENABLED", **_version(version)
+        )
         return [_remote(bucket, key, name(wanted.url), head)]
 
 
@@ -64,9 +67,7 @@ class _Object:
     """Implements Opening."""
 
     def __init__(self, bucket: str, key: str, version: str):
-        self._place = {"Bucket": bucket, "Key": key}
-        if version:
-            self._place["VersionId"] = version
+        self._place = {"Bucket": bucket, "Key": key, **_version(version)}
         self._client = _client()
 
     def open(self, start: int, validator: str) -> Stream:
@@ -123,24 +124,54 @@ def _client() -> Any:
 
 
 def _below(client: Any, bucket: str, prefix: str, folder: str) -> Iterator[Remote]:
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    for page in pages:
-        for item in page.get("Contents", ()):
-            key: str = item["Key"]
-            if key.endswith("/"):  # how consoles mark a folder
-                continue
-            head = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-            yield _remote(bucket, key, f"{folder}/{key.removeprefix(prefix)}", head)
+    """Lists tell sizes and versions; of a digest only that there is one."""
+    for item in _listed(client, bucket, prefix):
+        key: str = item["Key"]
+        if key.endswith("/"):  # how consoles mark a folder
+            continue
+        if "VersionId" not in item or "SHA256" in item.get("ChecksumAlgorithm", ()):
+            version = _version(item.get("VersionId", ""))
+            item = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version)
+        yield _remote(bucket, key, f"{folder}/{key.removeprefix(prefix)}", item)
 
 
-def _remote(bucket: str, key: str, name: str, head: Any) -> Remote:
-    version = head.get("VersionId", "null")
-    url = f"s3://{bucket}/{key}" + ("" if version == "null" else f"?versionId={version}")
-    checksum = head.get("ChecksumSHA256", "")
-    # Of an upload in parts it is a digest of digests, `…-3`.
-    whole = checksum and "-" not in checksum and head.get("ChecksumType") != "COMPOSITE"
-    sha256 = b64decode(checksum).hex() if whole else ""
-    return Remote(name, url, sha256, head["ContentLength"])
+def _listed(client: Any, bucket: str, prefix: str) -> list[Any]:
+    """With their versions where that can be had: not everybody may list them, nor every server."""
+    from botocore.exceptions import ClientError
+
+    place = {"Bucket": bucket, "Prefix": prefix}
+    try:
+        pages = client.get_paginator("list_object_versions").paginate(**place)
+        found = [item for page in pages for item in page.get("Versions", ()) if item["IsLatest"]]
+    except ClientError:
+        found = []
+    if found:
+        return found
+    pages = client.get_paginator("list_objects_v2").paginate(**place)
+    return [item for page in pages for item in page.get("Contents", ())]
+
+
+def _version(version: str) -> dict[str, str]:
+    """`null` is the one of objects without."""
+    return {} if version in ("", "null") else {"VersionId": version}
+
+
+def _remote(bucket: str, key: str, name: str, said: Any) -> Remote:
+    version = _version(said.get("VersionId", ""))
+    url = f"s3://{bucket}/{key}" + "".join(f"?versionId={id}" for id in version.values())
+    size = said["Size"] if "Size" in said else said["ContentLength"]
+    return Remote(name, url, _sha256(said), size)
+
+
+def _sha256(head: Any) -> str:
+    """Empty where S3 does not know it. Of an upload in parts it has a digest of digests, `…-3`."""
+    if head.get("ChecksumType") == "COMPOSITE":
+        return ""
+    try:
+        digest = b64decode(head.get("ChecksumSHA256", ""), validate=True)
+    except ValueError:
+        return ""
+    return digest.hex() if len(digest) == 32 else ""
 
 
 @contextmanager

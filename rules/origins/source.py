@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from tritonbuild.rule import EnvironmentFailure, Problem
 
+from .secrets import secret_in
+
 PLACES: Mapping[str, str] = {
     "https": "https",
     "http": "https",
@@ -130,6 +132,15 @@ def source_of(url: str) -> Source | None:
         return None
     found: Source = importlib.import_module(f".{module}", __package__)
     return found
+
+
+def wrong(url: str) -> str:
+    """What is wrong with a URL that somebody wrote: it holds a secret, or nobody knows its form.
+    Empty if nothing; never a part of the URL but the name of a secret."""
+    source = source_of(url)
+    if source is None:
+        return "it is no address that is known"
+    return secret_in(url) or source.check(url)
 
 
 def lacks(extra: str, what: str, error: ImportError) -> EnvironmentFailure:

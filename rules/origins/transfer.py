@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +11,11 @@ from pathlib import Path
 
 from tritonbuild.rule import ActionError
 
-from .source import Broken, Opening, Passing, Stream
+from .source import Broken, Opening, Passing, Refused, Stream
 
+_UNANNOUNCED = 64 << 30
+"""Bytes that a place may send which does not say how many there will be; of a disk's free space it
+gets half."""
 PAUSE = 0.2
 """Seconds before the second attempt; each is followed by a pause twice as long."""
 
@@ -120,6 +124,7 @@ class _Partial:
             self.patched = True
         self._validator, self._total = stream.validator, stream.total
         limit = self._expected.size
+        most = min(_UNANNOUNCED, shutil.disk_usage(self._target.parent).free // 2 + self._done)
         with self._target.open("ab") as file:
             for chunk in stream.chunks:
                 if self._cancelled():
@@ -130,6 +135,11 @@ class _Partial:
                 self._progress(self._done, limit or self._total)
                 if limit and self._done > limit:
                     raise WrongFileError(f"expected {limit} bytes, got more")
+                if not (limit or self._total) and self._done > most:
+                    raise Refused(
+                        f"it sends more than {most} bytes, and does not say how many there are",
+                        "a place that says so (Content-Length), or more room in the cache",
+                    )
         if self._total and self._done < self._total:
             raise Broken(f"it broke off after {self._done} of {self._total} bytes")
 

@@ -18,11 +18,11 @@ from tritonbuild.rule import (
     Problem,
     Process,
     ToolContext,
+    public,
     tool,
 )
 
 from ..origins.fetch import bring
-from ..origins.https import public
 from ..origins.transfer import Expected, WrongFileError, check
 from . import pip
 from .debian import MIRROR, addresses

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from ..origins.https import public
+from tritonbuild.rule import public
 
 _FOR_ANOTHER = """
 import ctypes, json, os, runpy, signal, sys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tritonbuild.rule import Artifact, Context, GpuNeed, Needs, ToolContext, tool
@@ -19,39 +18,35 @@ OFFLINE = "offline.json"
 """Where the tool finds what is known without a server."""
 TIMEOUT = 600.0
 """Seconds that the model may take to load."""
-GPU_BACKENDS = ("tensorrt", "tensorrtllm", "vllm")
-"""Their models load only where there is a GPU, and what they say may depend on which."""
+NO_GPU = "say so in the manifest, so that a GPU is found for it: config.instance_group"
 
 
 def may_know_more(model: ModelInfo) -> bool:
     """Whether a server may know more of a model's config than can be told from its files."""
     backend = model.backend
     return backend is not None and not never_completes(
-        backend.name, python_based=backend.python_based
+        backend.name, own=backend.is_own or model.brings_backend
     )
 
 
 def asked(ctx: Context[Any], distribution: DistributionInfo, model: ModelInfo) -> Artifact:
     """A file: the full config as a server of this distribution completes it, in the format of
     `model_config.completion.Full`. No server is started where nothing is unknown."""
-    inputs, parameters = served(ctx, distribution, servable(ctx, [model], "").models)
+    models = servable(ctx, [model], "").models
+    on_gpu = any(each.wants_gpu for each in models)
+    inputs, parameters = served(ctx, distribution, models)
     made = ctx.tool(
         ask,
         name=f"ask {model.label}",
         parameters=parameters | {"name": model.name},
         inputs=inputs | {OFFLINE: model.config},
         outputs=[CONFIG],
-        needs=Needs(gpu=GpuNeed() if is_on_gpu(model) else None),
+        needs=Needs(gpu=GpuNeed() if on_gpu else None),
     )
     return made[CONFIG]
 
 
-def is_on_gpu(model: ModelInfo) -> bool:
-    """Whether a server can be asked of it only where there is a GPU; then that is in the key."""
-    return model.backend is not None and model.backend.name in GPU_BACKENDS
-
-
-@tool("ask", version=1, libraries=("protobuf", "tritonclient"))
+@tool("ask", version=2, libraries=("protobuf", "tritonclient"))
 def ask(ctx: ToolContext) -> None:
     """Starts a server with a model and what it needs, and writes the model's config. Raises
     ActionError with the server's reason when it does not come up."""
@@ -61,6 +56,7 @@ def ask(ctx: ToolContext) -> None:
 
 
 def _asked(ctx: ToolContext, offline: Full) -> Full:
+    from .diagnose import ServerError, without_gpu
     from .layout import lay_out
     from .model_status import config_of
     from .process import server
@@ -68,18 +64,14 @@ def _asked(ctx: ToolContext, offline: Full) -> Full:
     name, log = ctx.parameters["name"], ctx.scratch / "server.log"
     log.touch()
     layout = lay_out(ctx, ctx.scratch / "server")
-    if not wants_gpu(offline.config):
-        # What it says of instances must not depend on this machine's devices.
-        layout = replace(layout, variables={**layout.variables, "CUDA_VISIBLE_DEVICES": ""})
-    with server(ctx, layout, log, timeout=TIMEOUT) as running:
-        config: Any = config_of(running, name)
+    try:
+        with server(ctx, layout, log, timeout=TIMEOUT) as running:
+            config: Any = config_of(running, name)
+    except ServerError as error:
+        if ctx.gpus:
+            raise
+        raise ServerError(*without_gpu(error.problems, NO_GPU)) from None
     if ENVIRONMENT_KEY in config.parameters and ENVIRONMENT_KEY not in offline.config.parameters:
         del config.parameters[ENVIRONMENT_KEY]  # where its environment lies here
     known = dict(leaves(offline.config))
     return Full(config, after(known, offline.sources, config, "server"), [], offline.advice)
-
-
-def wants_gpu(config: Any) -> bool:
-    """Whether a model with this config loads only where there is a GPU."""
-    on_gpu = any(group.kind == group.KIND_GPU for group in config.instance_group)
-    return on_gpu or config.backend in GPU_BACKENDS

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from tritonbuild.rule import ActionError, Problem
 
@@ -30,6 +30,7 @@ _REQUEST = re.compile(
 _FATAL = re.compile(r"^error: (?P<why>.*)")
 _RECORD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (?P<text>.*)$")
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'")
+_NO_GPU = re.compile(r"has kind KIND_GPU but |no CUDA-capable device")
 _FRAME = re.compile(r"^\s+(?P<file>.+)\((?P<line>\d+)\): (?P<function>.*)$")
 
 
@@ -90,6 +91,12 @@ def reasons(log: str, places: Places) -> list[Problem]:
     if not told:
         told = dict.fromkeys(found["why"] for found in _find(_FATAL, log))
     return [Problem(text, remedy=_remedy(text)) for text in told]
+
+
+def without_gpu(problems: Iterable[Problem], remedy: str) -> Iterator[Problem]:
+    """Those of a server that saw no GPU, with the remedy where that is why a model did not load."""
+    for problem in problems:
+        yield replace(problem, remedy=remedy) if _NO_GPU.search(problem.found) else problem
 
 
 def refusal(answer: str, places: Places) -> str:

@@ -61,8 +61,14 @@ class Layout:
         return self.root / "models"
 
 
-def lay_out(ctx: ToolContext, root: Path) -> Layout:
-    """Makes the folder from a tool's inputs and parameters as `served` gives them."""
+def shell_word(name: str) -> str:
+    """A name like that one which a shell takes as one word."""
+    return re.sub(r"[^A-Za-z0-9_.+=,@:%^~-]", "_", name)
+
+
+def lay_out(ctx: ToolContext, root: Path, *, all_gpus: bool = False) -> Layout:
+    """Makes the folder from a tool's inputs and parameters as `served` gives them. The server
+    sees the GPUs that the step has to itself, or all of this machine."""
     if not SHELL_WORD.fullmatch(str(root)):
         raise EnvironmentFailure(
             Problem(
@@ -75,6 +81,8 @@ def lay_out(ctx: ToolContext, root: Path) -> Layout:
     environments, variables = _environments(ctx, root, distribution)
     cache, secrets = cache_flag(ctx.parameters.get("cache"))
     places = Places(str(root), ctx.parameters.get("sources", {}))
+    if not all_gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(ctx.gpus)
     layout = Layout(root, distribution, environments, variables | secrets, places, cache)
     for folder in (layout.backends, layout.repoagents, layout.caches):
         _components(ctx, distribution / folder.name, folder)

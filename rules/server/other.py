@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tritonbuild.rule import ActionError, Problem, UsageError
+from tritonbuild.rule import EnvironmentFailure, Problem, UsageError
 
 TIMEOUT = 30.0
 """Seconds for a server to answer."""
@@ -24,7 +24,7 @@ class Other:
 
 def other_config(place: str, model: str) -> Other:
     """Of a file, or of the model of that name on a server. Raises UsageError for what is no
-    config, ActionError when a server does not give one."""
+    config, and where a server has none; EnvironmentFailure when no server answers."""
     if is_server(place):
         return Other(_from_server(place, model), is_full=True)
     try:
@@ -56,11 +56,13 @@ def _from_server(url: str, model: str) -> Any:
     except requests.RequestException as error:
         reason = _reason(error)
         remedy = "is the server running there, and is it its HTTP port?"
-        raise ActionError(Problem(f"{url} does not answer: {reason}", remedy=remedy)) from None
+        raise EnvironmentFailure(
+            Problem(f"{url} does not answer: {reason}", remedy=remedy)
+        ) from None
     if answer.status_code != 200:
         found = f"{url} has no config of {model!r} (status {answer.status_code}{_told(answer)})"
         remedy = "name the server's model with --model, if it has another name there"
-        raise ActionError(Problem(found, remedy=remedy))
+        raise UsageError(Problem(found, remedy=remedy))
     return _from_json(answer.content, address)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from tritonbuild.rule import ActionError, Problem
+from tritonbuild.rule import EnvironmentFailure, Problem
 
 LOOPBACK = "127.0.0.1"
 
@@ -46,18 +46,18 @@ def free() -> Iterator[Ports]:
 
 
 def check(ports: Ports) -> None:
-    """Raises ActionError if something listens on one of them: the server itself would notice only
-    after loading every model."""
+    """Raises EnvironmentFailure if something listens on one of them: the server itself would notice
+    only after loading every model."""
     for name, port in ports._asdict().items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is not taken
             try:
                 probe.bind((LOOPBACK, port))
             except OSError as error:
-                raise ActionError(
+                raise EnvironmentFailure(
                     Problem(
                         f"port {port} ({name}) cannot be used: {error.strerror}",
                         "a free port",
-                        "stop what listens there; another server, perhaps",
+                        f"stop what listens there, perhaps another server; or --set {name}_port=…",
                     )
                 ) from None

@@ -41,7 +41,7 @@ def serve(ctx: ToolContext) -> int:
 
     chosen = Ports(*(_port(name, ctx.parameters[name]) for name in PORTS))
     log = ctx.scratch / "server.log"
-    layout = lay_out(ctx, ctx.scratch / "server")
+    layout = lay_out(ctx, ctx.scratch / "server", all_gpus=True)
     log.touch()
     with (
         log.open(errors="replace") as said,

@@ -8,9 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from tritonbuild.rule import (
+    AnalysisError,
     Artifact,
     Context,
     Dep,
@@ -52,15 +54,22 @@ def config_info(
     inputs: dict[str, Artifact] = {}
     shown = []
     for model in models:
-        ask = (may_know_more(model) or always) and not offline
-        inputs[f"configs/{model.name}"] = (
-            asked(ctx, needed(ctx, distribution), model) if ask else model.config
-        )
+        config = model.config
+        unasked: tuple[Problem, ...] = ()
+        if (may_know_more(model) or always) and not offline:
+            try:
+                config = asked(ctx, needed(ctx, distribution), model)
+            except AnalysisError as error:  # which is none where the files tell all
+                if always:
+                    raise
+                unasked = error.problems
+        inputs[f"configs/{model.name}"] = config
         shown.append(
             {
                 "label": str(model.label),
                 "name": model.name,
                 "environment": _has_environment(model),
+                "unasked": [problem.to_json() for problem in unasked],
             }
         )
     parameters = {
@@ -80,7 +89,7 @@ def _has_environment(model: ModelInfo) -> bool:
     return bool(model.requirements or (model.backend and model.backend.requirements))
 
 
-@tool("config", version=1)
+@tool("config", version=2)
 def show_config(ctx: ToolContext) -> int:
     """Prints to standard output; advice and what is not known go to the log. 1: they differ."""
     different = False
@@ -91,6 +100,8 @@ def show_config(ctx: ToolContext) -> int:
         raise UsageError(Problem(found, "a server, or the label of one model"))
     for model in ctx.parameters["models"]:
         full = Full.from_json(ctx.read(f"configs/{model['name']}"))
+        if full.unknown and model["unasked"]:
+            raise AnalysisError(*(_offline(Problem(**told)) for told in model["unasked"]))
         for problem in full.advice:
             ctx.log.write(f"advice: {problem.at(label=model['label'])}\n")
         for why in full.unknown:
@@ -108,6 +119,12 @@ def show_config(ctx: ToolContext) -> int:
         for line in _annotated(full, colour=ctx.parameters["colour"]):
             _say(line)
     return DIFFERENT if different else 0
+
+
+def _offline(problem: Problem) -> Problem:
+    """Why no server can be asked, with the way to do without one."""
+    remedy = "; or --offline, for what is known without a server"
+    return replace(problem, remedy=problem.remedy + remedy)
 
 
 def _annotated(full: Full, *, colour: bool) -> Iterator[str]:

@@ -27,7 +27,8 @@ def build(document: object, tensor: ToTensor) -> Case:
     words = {key: document[key] for key in WORDS if key in document}
     for key, word in words.items():
         if not isinstance(word, str):
-            raise CaseError(f"{key} is {word!r}", "a string", (key,))
+            remedy = f'say "{word}"' if type(word) is int else ""
+            raise CaseError(f"{key} is {word!r}", "a string", (key,), remedy)
     if is_sequence:
         steps = _list(document["sequence"], "requests", ("sequence",), f"[{SHAPE}, …]")
         places: list[KeyPath] = [("sequence", index) for index in range(len(steps))]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..model_config.policy import chosen
+
 
 @dataclass(frozen=True)
 class Known:
@@ -47,7 +49,7 @@ def _known(name: str, configs: Mapping[str, tuple[Any, bool]], versions: Sequenc
         takes_sequences=_any((True for each in sequences), is_sure),
         wants_sequences=_any((not each.iterative_sequence for each in sequences), is_sure),
         string_ids=any(_is_string(control) for each in sequences for control in _ids(each)),
-        versions=_loaded(config.version_policy, sorted(versions)) if is_full else (),
+        versions=chosen(sorted(versions), config.version_policy) if is_full else (),
     )
 
 
@@ -92,11 +94,3 @@ def datatype(described: Any) -> str:
         described.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_number[number].name
     )
     return {"TYPE_STRING": "BYTES", "TYPE_INVALID": ""}.get(name, name.removeprefix("TYPE_"))
-
-
-def _loaded(policy: Any, versions: Sequence[int]) -> Sequence[int]:
-    if policy.HasField("specific"):
-        return [version for version in versions if version in policy.specific.versions]
-    if policy.HasField("latest"):
-        return versions[max(0, len(versions) - policy.latest.num_versions) :]
-    return versions

@@ -309,6 +309,14 @@ model_transaction_policy { decoupled: true }
             "cached/config.pbtxt": f"{PYTHON}response_cache {{ enable: true }}\n",
             "cached/1/model.py": model(),
         },
+        "an ensemble of a program that completes its config": {
+            "chain_of_own/config.pbtxt": ENSEMBLE.format("own_io", "own_io"),
+            "chain_of_own/1/": b"",
+        },
+        "a program that completes its config": {
+            "own_io/config.pbtxt": 'backend: "python"\n',
+            "own_io/1/model.py": COMPLETES.replace("FACTOR", "2.0"),
+        },
         "ONNX by its platform": {
             "onnx_platform/config.pbtxt": 'platform: "onnxruntime_onnx"\n' + VECTOR,
             "onnx_platform/1/model.onnx": add,

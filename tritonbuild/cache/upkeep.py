@@ -16,7 +16,7 @@ from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
 from tritonbuild.merkle import Entry, File, Folder, Symlink
-from tritonbuild.pointers import is_pointer
+from tritonbuild.pointers import is_pointer_file
 from tritonbuild.workspace import Signature
 
 
@@ -81,7 +81,11 @@ def verify_sources(root: Path, state: State) -> list[str]:
     for path, signature, digest in state.digests():
         with suppress(OSError):
             same_look = Signature.of(os.stat(root / path)) == signature
-            if same_look and not is_pointer(root / path) and Digest.of_file(root / path) != digest:
+            if (
+                same_look
+                and not is_pointer_file(root / path)
+                and Digest.of_file(root / path) != digest
+            ):
                 changed.append(f"{path} changed without a change of its size and times")
                 state.forget_digest(path)
     return changed

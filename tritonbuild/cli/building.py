@@ -14,6 +14,8 @@ from tritonbuild.cli.verb import Call, F, call, common, flag
 from tritonbuild.places import cache_root, state_folder
 
 if TYPE_CHECKING:
+    from junitparser import TestSuite
+
     from tritonbuild.build import Options
     from tritonbuild.events import Finished
 
@@ -91,7 +93,7 @@ def _build(
     request: Sequence[str],
 ) -> Finished:
     from tritonbuild.build import build, remember
-    from tritonbuild.events import Finished
+    from tritonbuild.events import Finished, Metrics, Note
     from tritonbuild.label import Pattern
 
     options = _options(verb, flags)
@@ -100,16 +102,25 @@ def _build(
 
         junit.prepare(Path(flags["junit"]))
     chosen = [Pattern.parse(pattern, this.package) for pattern in patterns]
+    runs = flags.get("runs", 1)
+    metrics = Metrics()
+    suites: list[TestSuite] = []
     with this.session(dry_run=options.dry_run) as session:
-        for _ in range(flags.get("runs", 1)):
+        for run in range(1, runs + 1):
+            if runs > 1:
+                this.listener(Note(f"run {run} of {runs}"))
             report = build(session, chosen, options)
+            metrics = report.metrics.after(metrics)
+            if flags.get("junit"):
+                told = f" [run {run}]" if runs > 1 else ""
+                suites += junit.suites(this.root, report.targets, report.problems, told)
             if report.exit_code:
                 break
         if not _looks_anew(flags):
             remember(session, folder, request, report)
     if flags.get("junit"):
-        junit.write_report(Path(flags["junit"]), this.root, report.targets, report.problems)
-    return Finished(report.exit_code, tuple(report.problems), report.metrics)
+        junit.write_report(Path(flags["junit"]), suites)
+    return Finished(report.exit_code, tuple(report.problems), metrics)
 
 
 def _options(verb: str, flags: Mapping[str, Any]) -> Options:

@@ -74,8 +74,11 @@ def command(
 def _tell(root: Path, files: Mapping[str, bytes], *, dry_run: bool, as_json: bool) -> None:
     from tritonbuild.digest import Digest
 
+    here = Path.cwd()
     for path, content in sorted(files.items()):
         digest = Digest.of_bytes(content)
+        shown = root / path
+        shown = shown.relative_to(here) if here in shown.parents else shown
         if as_json:
             event = {
                 "event": "file",
@@ -89,8 +92,8 @@ def _tell(root: Path, files: Mapping[str, bytes], *, dry_run: bool, as_json: boo
                 event["text"] = content.decode(errors="replace")
             say(json.dumps(event))
         elif dry_run:
-            say(f"would write {root / path}, {digest.size} bytes")
+            say(f"would write {shown}, {digest.size} bytes")
             if path.endswith(".toml"):
                 say(content.decode())
         else:
-            say(f"wrote {root / path}")
+            say(f"wrote {shown}")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from tritonbuild.cli.complete import complete_pattern
+from tritonbuild.cli.complete import PatternVerb, patterns
 from tritonbuild.cli.verb import Call, call, common, flag
 
 if TYPE_CHECKING:
     from tritonbuild.events import Finished
 
 
-@click.command("lock")
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_pattern)
+@click.command("lock", cls=PatternVerb)
+@patterns(required=False, metavar="[PATTERN]...")
 @flag("--keep", is_flag=True, help="Keep the entries that are there; add what is missing.")
 @common
 def command(patterns: tuple[str, ...], keep: bool, as_json: bool) -> NoReturn:

@@ -46,6 +46,13 @@ class Cached:
                 self._actions.put_result(key, execution.result.encode(self._store))
             return execution
 
+    def known(self, work: Work) -> Execution | None:
+        """What `execute` would answer without executing, if it would."""
+        if not work.action.cacheable or (work.action.is_test and not self._reuse_tests):
+            return None
+        result = self._look_up(work.encoded.key)
+        return None if result is None else Execution(result, cached=True)
+
     def _look_up(self, key: Digest) -> Result | None:
         """A result whose content is still to be had."""
         encoded = self._actions.get_result(key)

@@ -80,6 +80,8 @@ class InProcess:
             self._store.put(content)
         parts = (self._store, self._blobs, self._trees, self._cancellation)
         context = Context(call.parameters, inputs, log, self._tmp, *parts, hints=call.hints)
+        if work.lease is not None:
+            context.gpus = tuple(gpu.uuid for gpu in work.lease.gpus)
         try:
             exit_code = work.tool(context)
             if self._cancellation:
@@ -116,6 +118,7 @@ class Context:
         self.parameters = parameters
         self.hints = hints or {}
         self.inputs = inputs
+        self.gpus: Sequence[str] = ()
         self.log = log
         self._tmp = tmp
         self._private: Path | None = None

@@ -36,6 +36,9 @@ class ToolContext(Protocol):
     """Not in the key; empty where the step runs elsewhere."""
     inputs: Folder
     """The working folder's inputs."""
+    gpus: Sequence[str]
+    """UUIDs of the GPUs that the step needs and has to itself, as CUDA_VISIBLE_DEVICES takes
+    them. It keeps programs that it starts from using others: those are in no key."""
 
     def read(self, path: str) -> bytes:
         """An input file's content, verified. Raises KeyError when there is none."""

@@ -8,24 +8,17 @@ from typing import Any
 from tritonbuild.rule import Problem, did_you_mean
 
 from ...formats import TensorInfo
+from ..words import enum
 
 TYPE_INVALID = "TYPE_INVALID"
 _FLAGS = ("CONTROL_SEQUENCE_START", "CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_READY")
 
 
-def datatype(message: Any, field: str = "data_type") -> str:
-    """An enum field's name, such as `TYPE_FP32`."""
-    number = getattr(message, field)
-    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
-    known = enum.values_by_number.get(number)
-    return known.name if known is not None else str(number)
-
-
 def add_io(ios: Any, info: TensorInfo, dims: Sequence[int]) -> Any:
     """Appends an input or output to a config's list."""
     message = ios.add(name=info.name)
-    enum = message.DESCRIPTOR.fields_by_name["data_type"].enum_type
-    known = enum.values_by_name.get(info.datatype)
+    values = message.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name
+    known = values.get(info.datatype)
     message.data_type = known.number if known is not None else 0
     message.dims.extend(dims)
     return message
@@ -80,12 +73,12 @@ def controls(config: Any) -> Iterator[tuple[str, str, str]]:
         return
     for index, item in enumerate(config.sequence_batching.control_input):
         for place, control in enumerate(item.control):
-            kind = datatype(control, "kind")
+            kind = enum(control, "kind")
             key = f"sequence_batching.control_input[{index}].control[{place}]"
             if kind in _FLAGS:
                 yield key, item.name, _flag_datatype(control)
             elif kind == "CONTROL_SEQUENCE_CORRID":
-                yield key, item.name, datatype(control)
+                yield key, item.name, enum(control, "data_type")
 
 
 def _flag_datatype(control: Any) -> str:

@@ -11,11 +11,11 @@ from tritonbuild.rule import Problem
 
 from ...formats import Signature, TensorInfo
 from ..releases import before
+from ..words import enum
 from .ios import (
     TYPE_INVALID,
     add_io,
     controls,
-    datatype,
     matches,
     of_wrong_shape,
     shown,
@@ -230,7 +230,7 @@ def _check_control(
 
 
 def _check_datatype(key: str, what: str, io: Any, info: TensorInfo) -> Iterator[Problem]:
-    said = datatype(io)
+    said = enum(io, "data_type")
     name = getattr(io, "name", "") or getattr(io, "output_name", "")
     if info.datatype == TYPE_INVALID:
         found = f"{what} {name!r} of the model has a data type that its backend does not take"

@@ -10,7 +10,8 @@ from typing import Any
 from tritonbuild.rule import Problem
 
 from ...formats import Signature, TensorInfo
-from .ios import TYPE_INVALID, add_io, datatype, of_wrong_shape, unknown_name, wanted_shape
+from ..words import enum
+from .ios import TYPE_INVALID, add_io, of_wrong_shape, unknown_name, wanted_shape
 
 TAKES = frozenset(
     f"TYPE_{base}{bits}"
@@ -82,8 +83,8 @@ def _check(config: Any, signature: Signature) -> Iterator[Problem]:
             if info is None:
                 yield unknown_name(f"{key}.name", field, io.name, infos)
                 continue
-            if datatype(io) not in TAKES:
-                found = f"{what} is {datatype(io)}, which the openvino backend does not take"
+            if (kind := enum(io, "data_type")) not in TAKES:
+                found = f"{what} is {kind}, which the openvino backend does not take"
                 yield Problem(found, ", ".join(sorted(TAKES)), key=f"{key}.data_type")
             if info.shape is not None and not reshapes:
                 yield from _check_shape(

@@ -10,10 +10,10 @@ from typing import Any
 from tritonbuild.rule import Problem
 
 from ...formats import Signature, TensorInfo
+from ..words import enum
 from .ios import (
     TYPE_INVALID,
     controls,
-    datatype,
     matches,
     of_wrong_shape,
     shown,
@@ -126,9 +126,9 @@ def _fix_outputs(config: Any, signature: Signature, *, drops_batch: bool) -> Non
 
 
 def _fill(io: Any, info: TensorInfo, *, drops_batch: bool) -> None:
-    if datatype(io) == TYPE_INVALID:
-        enum = io.DESCRIPTOR.fields_by_name["data_type"].enum_type
-        known = enum.values_by_name.get(info.datatype)
+    if enum(io, "data_type") == TYPE_INVALID:
+        values = io.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name
+        known = values.get(info.datatype)
         io.data_type = known.number if known is not None else 0
     if io.dims:
         return
@@ -172,7 +172,7 @@ def _check(config: Any, signature: Signature) -> Iterator[Problem]:
             if info is None:
                 yield unknown_name(f"{key}.name", field, io.name, infos)
                 continue
-            said_type = datatype(io)
+            said_type = enum(io, "data_type")
             if said_type != info.datatype:
                 expected = f"{info.datatype}, as in the model's file"
                 remedy = f"say {info.datatype}"

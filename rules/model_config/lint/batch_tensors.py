@@ -7,8 +7,8 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ..words import enum, listed
 from .subject import Finding, Subject
-from .words import enum, listed
 
 
 def batch_tensors(subject: Subject) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from tritonbuild.rule import Folder, KeyPath
 
+from ...formats.kinds import file_names
 from ..policy import loaded
-from ..versions import file_names
 from .subject import Finding, Subject
 
 

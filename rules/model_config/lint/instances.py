@@ -7,15 +7,15 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ..words import enum, shape
 from .subject import Finding, Subject
-from .words import enum, shape
 
 
 def instances(subject: Subject) -> Iterator[Finding]:
     config = subject.config
     if config.HasField("ensemble_scheduling"):
         return
-    groups = config.instance_group
+    groups = subject.groups
     for index, group in enumerate(groups):
         key: KeyPath = ("instance_group", index)
         yield from _devices(group, key)

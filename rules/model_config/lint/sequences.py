@@ -7,10 +7,10 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ..words import enum, listed
 from .batching import sizes
 from .states import states
 from .subject import Finding, Subject
-from .words import enum, listed
 
 HERE: KeyPath = ("sequence_batching",)
 TRUTHS = ("int32_false_true", "fp32_false_true", "bool_false_true")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from .words import enum
+from ..words import enum
 
 ELEMENT = {
     "TYPE_BOOL": 1, "TYPE_UINT8": 1, "TYPE_INT8": 1,

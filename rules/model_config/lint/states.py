@@ -7,9 +7,9 @@ from typing import Any
 
 from tritonbuild.rule import File, KeyPath
 
+from ..words import enum, shape
 from .sizes import byte_size
 from .subject import Finding, Subject
-from .words import enum, shape
 
 HERE: KeyPath = ("sequence_batching", "state")
 FOLDER = "initial_state"
@@ -35,7 +35,7 @@ def states(subject: Subject) -> Iterator[Finding]:
             found = f"another state has input_name {state.input_name!r}"
             yield Finding((*key, "input_name"), found, "", "Triton drops this one", fatal=False)
         seen.add(state.input_name)
-        yield from _shared_memory(state, key, config)
+        yield from _shared_memory(state, key, subject)
     if batcher.state and config.backend == "python":
         yield Finding(
             HERE,
@@ -75,7 +75,7 @@ def _initial(state: Any, key: KeyPath, subject: Subject) -> Iterator[Finding]:
             yield Finding((*key, "data_file"), found, f"{size}")
 
 
-def _shared_memory(state: Any, key: KeyPath, config: Any) -> Iterator[Finding]:
+def _shared_memory(state: Any, key: KeyPath, subject: Subject) -> Iterator[Finding]:
     """Faults that Triton finds only when a sequence begins."""
     if not state.use_growable_memory:
         return
@@ -86,7 +86,7 @@ def _shared_memory(state: Any, key: KeyPath, config: Any) -> Iterator[Finding]:
             "both; every sequence fails otherwise",
             fatal=False,
         )
-    if any(group.kind != group.KIND_GPU for group in config.instance_group):
+    if any(group.kind in (group.KIND_CPU, group.KIND_MODEL) for group in subject.groups):
         yield Finding(
             (*key, "use_growable_memory"),
             "use_growable_memory with an instance that is not on a GPU",

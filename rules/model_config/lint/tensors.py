@@ -8,8 +8,8 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ..words import enum, shape
 from .subject import Finding, Subject
-from .words import enum, shape
 
 SIZES = "sizes of 1 or more, or -1 where one varies"
 LARGEST = 2**63 - 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tritonbuild.rule import Folder
 
-from ..policy import NOT_VERSIONS, loaded, present
+from ..policy import NOT_VERSIONS, leading_number, loaded, present
 from .subject import Finding, Subject
 
 HERE = "version_policy"
@@ -39,10 +39,10 @@ def _names(folder: Folder) -> Iterator[Finding]:
             found = f"Triton leaves out the folder {name!r}, for its leading zero"
             remedy = f"call it {name.lstrip('0') or '0'}"
             yield Finding((HERE,), found, "", remedy, fatal=False)
-        elif number := re.match(r"\s*[+-]?[0-9]+", name):
+        elif (number := leading_number(name)) is not None:
             # Unless that version has its own folder, every backend that opens a file fails.
-            found = f"Triton takes the folder {name!r} for version {int(number[0])}"
-            is_there = int(number[0]) >= 0 and str(int(number[0])) in folder.entries
+            found = f"Triton takes the folder {name!r} for version {number}"
+            is_there = number >= 0 and str(number) in folder.entries
             remedy = "call it by a number only, or by another word"
             yield Finding((HERE,), found, "a whole number", remedy, fatal=not is_there)
         elif name == names[0]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from tritonbuild.rule import File, KeyPath
 
+from ..words import enum, listed, shape
 from .sizes import byte_size
 from .subject import Finding, Subject
-from .words import enum, listed, shape
 
 FOLDER = "warmup"
 

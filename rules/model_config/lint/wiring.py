@@ -8,18 +8,29 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ..words import enum, listed, shape
 from .decoupling import decoupling
 from .ensemble import STEPS
 from .subject import Finding
-from .words import enum, listed, shape
 
 
 @dataclass(frozen=True)
 class Member:
     config: Any
-    """Its full ModelConfig."""
+    """Its ModelConfig, completed as far as it is known."""
     versions: tuple[int, ...]
     """Those that the server loads."""
+    is_full: bool = True
+    """Nothing is missing in the config; else only what it says can be judged."""
+
+    def knows(self, tensor: Any) -> bool:
+        """Whether a server can't add to what the config says of one of its tensors."""
+        return self.is_full or (enum(tensor, "data_type") != "TYPE_INVALID" and bool(tensor.dims))
+
+    @property
+    def knows_batch(self) -> bool:
+        """Whether it is known that it batches, or that it does not."""
+        return bool(self.is_full or self.config.max_batch_size > 0)
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,15 @@ class _Tensor:
     whose: str
     datatype: str
     dims: tuple[int, ...]
-    full: tuple[int, ...]
-    """With the dimension of the batch, where there is one."""
+    full: tuple[int, ...] | None
+    """With the dimension of the batch, where there is one; None: whether there is, is not known."""
 
     @classmethod
-    def of(cls, tensor: Any, config: Any, whose: str, dims: Sequence[int]) -> _Tensor:
-        batch = (-1,) if config.max_batch_size > 0 else ()
-        return cls(whose, enum(tensor, "data_type"), tuple(dims), (*batch, *dims))
+    def of(
+        cls, tensor: Any, whose: str, dims: Sequence[int], max_batch_size: int | None
+    ) -> _Tensor:
+        full = None if max_batch_size is None else (*((-1,) if max_batch_size > 0 else ()), *dims)
+        return cls(whose, enum(tensor, "data_type"), tuple(dims), full)
 
 
 def wiring(config: Any, members: Mapping[str, Member]) -> Iterator[Finding]:
@@ -68,29 +81,29 @@ def wiring(config: Any, members: Mapping[str, Member]) -> Iterator[Finding]:
 def _own(config: Any) -> dict[str, _Tensor]:
     """What the ensemble itself says of its tensors."""
     known: dict[str, _Tensor] = {}
+    size = config.max_batch_size
     for tensor in (*config.input, *config.output):
         dims = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
-        known.setdefault(tensor.name, _Tensor.of(tensor, config, "the ensemble", dims))
+        known.setdefault(tensor.name, _Tensor.of(tensor, "the ensemble", dims, size))
     return known
 
 
 def _cycle(config: Any, members: Mapping[str, Member]) -> list[str]:
     """The names of ensembles from this one back to one of them; empty without a circle."""
+    import networkx as nx
 
-    def below(name: str, above: list[str]) -> list[str]:
-        if name in above:
-            return [*above[above.index(name) :], name]
-        member = members.get(name)
-        steps = member.config.ensemble_scheduling.step if member else ()
-        for next_name in dict.fromkeys(step.model_name for step in steps):
-            if found := below(next_name, [*above, name]):
-                return found
+    configs = {name: member.config for name, member in members.items()} | {config.name: config}
+    graph: Any = nx.DiGraph(
+        (name, step.model_name)
+        for name, each in configs.items()
+        for step in each.ensemble_scheduling.step
+    )
+    graph.add_node(config.name)
+    try:
+        found = [name for name, _ in nx.find_cycle(graph, config.name)]
+    except nx.NetworkXNoCycle:
         return []
-
-    for name in dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step):
-        if found := below(name, [config.name]):
-            return found
-    return []
+    return [*found, found[0]]
 
 
 def _version(step: Any, member: Member, key: KeyPath) -> Iterator[Finding]:
@@ -104,7 +117,8 @@ def _version(step: Any, member: Member, key: KeyPath) -> Iterator[Finding]:
 
 def _batch(config: Any, step: Any, member: Member, key: KeyPath) -> Iterator[Finding]:
     size = member.config.max_batch_size
-    if size != 0 and size < config.max_batch_size:
+    # A program may raise it.
+    if member.is_full and size != 0 and size < config.max_batch_size:
         found = (
             f"max_batch_size {config.max_batch_size}, but {step.model_name!r} takes batches of "
             f"{size} at most"
@@ -143,11 +157,16 @@ def _mapped(
 ) -> Iterator[Finding]:
     where = (*key, f"{side}_map", name)
     if tensor is None:
+        if not member.is_full:
+            return
         names = (each.name for each in getattr(member.config, side))
         found = f"{step.model_name!r} has no {side} {name!r}"
         yield Finding(where, found, f"one of {listed(names)}")
         return
-    here = _Tensor.of(tensor, member.config, repr(step.model_name), tensor.dims)
+    if not member.knows(tensor):
+        return
+    size = member.config.max_batch_size if member.knows_batch else None
+    here = _Tensor.of(tensor, repr(step.model_name), tensor.dims, size)
     name_here = getattr(step, f"{side}_map")[name]
     there = known.setdefault(name_here, here)
     if here.datatype != there.datatype:
@@ -157,6 +176,8 @@ def _mapped(
             f"{there.whose}",
             "one type",
         )
+    if here.full is None or there.full is None:
+        return
     if not (_fit(here.dims, there.dims) or _fit(here.full, there.full)):
         yield Finding(
             where,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from ...policy import leading_number
+from ...words import enum, listed
 from ..subject import Finding
-from ..words import enum, listed
 
 BOOLEANS = ("true", "false", "on", "off", "1", "0")
 
@@ -50,5 +50,5 @@ def number(config: Any, name: str) -> Iterator[Finding]:
         return
     said = config.parameters[name].string_value
     # Triton's backends read as far as there are digits.
-    if not re.match(r"\s*[+-]?[0-9]", said):
+    if leading_number(said) is None:
         yield Finding(("parameters", name), f"{name} = {said!r}", "a whole number")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...words import enum
 from ..subject import Finding, Subject
-from ..words import enum
 from .common import choice
 
 FORMATS = ("lightgbm", "treelite_checkpoint", "xgboost", "xgboost_json", "xgboost_ubj")

@@ -7,8 +7,8 @@ from typing import Any
 
 from tritonbuild.rule import KeyPath
 
+from ...words import enum, shape
 from ..subject import Finding, Subject
-from ..words import enum, shape
 
 
 def identity(subject: Subject) -> Iterator[Finding]:

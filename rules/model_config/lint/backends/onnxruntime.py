@@ -15,10 +15,9 @@ TYPES = (
     "TYPE_INT16", "TYPE_INT32", "TYPE_INT64", "TYPE_FP16", "TYPE_FP32", "TYPE_FP64", "TYPE_STRING",
 )  # fmt: skip
 BF16_SINCE = "2.67"
-ACCELERATORS = {
-    "gpu_execution_accelerator": ("cuda", "tensorrt"),
-    "cpu_execution_accelerator": ("openvino",),
-}
+ON_GPU = "gpu_execution_accelerator"
+"""Read for instances on a GPU; the others' list is read for all."""
+ACCELERATORS = {ON_GPU: ("cuda", "tensorrt"), "cpu_execution_accelerator": ("openvino",)}
 NUMBERS = ("intra_op_thread_count", "inter_op_thread_count")
 
 
@@ -35,9 +34,11 @@ def onnxruntime(subject: Subject) -> Iterator[Finding]:
 
 def _accelerators(config: Any) -> Iterator[Finding]:
     said = config.optimization.execution_accelerators
+    is_on_gpu = any(group.kind == group.KIND_GPU for group in config.instance_group)
     for field, known in ACCELERATORS.items():
         for index, accelerator in enumerate(getattr(said, field)):
             if accelerator.name not in known:
                 key: KeyPath = ("optimization", "execution_accelerators", field, index, "name")
                 expected = f"one of {', '.join(known)}"
-                yield Finding(key, f"accelerator {accelerator.name!r}", expected)
+                found = f"accelerator {accelerator.name!r}"
+                yield Finding(key, found, expected, fatal=field != ON_GPU or is_on_gpu)

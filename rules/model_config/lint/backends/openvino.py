@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tritonbuild.rule import KeyPath
 
+from ...words import enum
 from ..subject import Finding, Subject
-from ..words import enum
 from .common import choice, no_optional, types
 
 TYPES = (
@@ -21,10 +21,14 @@ HINTS = ("cumulative_throughput", "latency", "throughput")
 def openvino(subject: Subject) -> Iterator[Finding]:
     config = subject.config
     for index, group in enumerate(config.instance_group):
+        key: KeyPath = ("instance_group", index, "kind")
         if group.kind != group.KIND_CPU:
-            key: KeyPath = ("instance_group", index, "kind")
             found = f"{enum(group, 'kind')} with backend 'openvino'"
             yield Finding(key, found, "KIND_CPU, the only one that it runs on")
+        elif subject.groups and subject.groups[index].kind == group.KIND_AUTO:
+            found = "no kind with backend 'openvino'"
+            remedy = "say it: a host with a GPU takes KIND_GPU, and refuses the model"
+            yield Finding(key, found, "KIND_CPU", remedy, fatal=False)
     if not subject.signatures:  # else `autofill` has seen them
         yield from types(config, TYPES)
     yield from no_optional(config)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tritonbuild.rule import KeyPath
 
+from ...words import enum
 from ..subject import Finding, Subject
-from ..words import enum
 
 
 def tensorrt(subject: Subject) -> Iterator[Finding]:

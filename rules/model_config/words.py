@@ -1,4 +1,4 @@
-"""How findings call things."""
+"""How messages call things."""
 
 from __future__ import annotations
 
