@@ -121,7 +121,9 @@ def test_a_server_gets_nothing_of_the_environment_of_the_build(
         with started(ctx) as running:
             environ = Path(f"/proc/{running.process.pid}/environ").read_text().rstrip("\0")
         variables = dict(entry.split("=", 1) for entry in environ.split("\0"))
-        assert set(variables) == {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"}
+        own = {"CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR"}
+        assert set(variables) == own
+        assert not variables["CUDA_VISIBLE_DEVICES"]  # the bench leases none
         assert Path(variables["TMPDIR"]).is_relative_to(ctx.scratch)
 
     bench.run(body)
@@ -313,7 +315,8 @@ def test_run_serves_until_it_is_stopped(bench: Bench, capsys: pytest.CaptureFixt
 def test_run_says_at_once_that_a_port_is_taken(bench: Bench) -> None:
     with listener() as taken, ports.free() as chosen:
         settings = {f"{name}_port": str(port) for name, port in chosen._asdict().items()}
-        with pytest.raises(ActionError, match=rf"port {taken} \(grpc\) cannot be used: Address"):
+        told = rf"port {taken} \(grpc\) cannot be used: Address"
+        with pytest.raises(EnvironmentFailure, match=told):
             bench.serve("doubles", **(settings | {"grpc_port": str(taken)}))
 
 

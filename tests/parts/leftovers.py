@@ -37,8 +37,15 @@ class Trace:
 
     def left(self) -> list[str]:
         """What is still there when a build had time to end: processes and shared memory."""
-        eventually(lambda: not self._left())
-        return self._left()
+        left: list[str] = []
+
+        def nothing() -> bool:
+            left[:] = self._left()
+            return not left
+
+        # Not looked at once more: by then another test's server may be about to end.
+        eventually(nothing)
+        return left
 
     def _left(self) -> list[str]:
         return [*self.processes().values(), *orphaned_memory()]
