@@ -167,3 +167,18 @@ def faulty(tmp_path: Path, shared_cache: Path) -> WorkspaceFolder:
     shutil.copytree(ROOT / "tests" / "workspaces" / "faulty", tmp_path / "faulty")
     shutil.copy(ROOT / "examples" / "quickstart" / "triton.lock", tmp_path / "faulty")
     return WorkspaceFolder(tmp_path / "faulty", shared_cache)
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, shared_cache: Path
+) -> Callable[[Mapping[str, str | bytes]], WorkspaceFolder]:
+    """Makes a folder of files, in which verbs are started; no workspace yet."""
+
+    def make(files: Mapping[str, str | bytes]) -> WorkspaceFolder:
+        folder = WorkspaceFolder(tmp_path / "here", shared_cache)
+        folder.root.mkdir()
+        folder.write(files)
+        return folder
+
+    return make

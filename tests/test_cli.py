@@ -452,7 +452,7 @@ RESOLVED = """
 from tritonbuild.rule import Files, LockedFile, Request, Rule, resolver, tool
 
 @resolver("number")
-def number(request):
+def number(request, desk):
     (name,) = request.request
     return [LockedFile(name, f"https://example.org/{name}", "ab" * 32, 1)]
 

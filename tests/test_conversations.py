@@ -114,7 +114,7 @@ def test_values_that_json_cannot_hold_come_back_as_they_are(
     }
     sides = {f"{side}/{name}": v for side in ("inputs", "outputs") for name, v in odd.items()}
     (conversations.root / "cases").mkdir()
-    np.savez(conversations.root / "cases" / "odd.npz", model="same", **sides)  # type: ignore[arg-type]
+    np.savez(conversations.root / "cases" / "odd.npz", model="same", **sides)  # type: ignore[arg-type]  # by name
     outcome = conversations.run("test", "//:all_answer", "--no-cached-results")
     assert outcome.exit_code == 0, outcome.text
 

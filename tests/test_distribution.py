@@ -16,6 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 from parts.bench import Bench
+from parts.desk import resolved
 from parts.workspace import Make, Workspace, workspaces
 from tritonbuild.rules.distribution import DistributionInfo
 from tritonbuild.rules.model_config.releases import FILE, release_in
@@ -180,7 +181,7 @@ def test_every_known_wheel_can_be_laid_out(bench: Bench, pypi: Workspace, versio
     request = lock.Request(
         "pypi-nodeps", (f"nvidia-pytriton=={version}",), python.version, python.platform
     )
-    (wheel,) = resolve_alone.function(request)
+    (wheel,) = resolved(resolve_alone, request)
     parameters = {"kind": "pypi", "name": wheel.name, "sha256": wheel.sha256}
     fetched = bench.run(fetch_file, parameters=parameters, outputs=[wheel.name])
     tree = bench.run(

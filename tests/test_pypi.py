@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from parts.desk import resolved
 from parts.packages import only_folder, only_index
 from parts.web import serve
 from parts.wheels import make_wheel
@@ -25,11 +26,11 @@ def request(*requirements: str, kind: str = "pypi") -> Request:
 
 
 def names(*requirements: str) -> list[str]:
-    return [file.name.partition("-")[0] for file in resolve.function(request(*requirements))]
+    return [file.name.partition("-")[0] for file in resolved(resolve, request(*requirements))]
 
 
 def test_wheels_are_for_the_python_and_platform_that_are_asked_for() -> None:
-    (numpy,) = resolve.function(request("numpy==1.26.4"))
+    (numpy,) = resolved(resolve, request("numpy==1.26.4"))
     assert numpy == LockedFile(
         "numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
         "https://files.pythonhosted.org/packages/3a/d0/"
@@ -47,7 +48,7 @@ def test_dependencies_come_along() -> None:
 
 
 def test_dependencies_can_be_left_out() -> None:
-    (wheel,) = resolve_alone.function(request("nvidia-pytriton==0.7.0", kind="pypi-nodeps"))
+    (wheel,) = resolved(resolve_alone, request("nvidia-pytriton==0.7.0", kind="pypi-nodeps"))
     assert wheel.name == "nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_x86_64.whl"
 
 
@@ -73,7 +74,7 @@ def test_a_file_of_this_machine_alone_is_named_by_its_package_url(
 ) -> None:
     wheel = make_wheel(tmp_path, "My_Own.thing", "1.0+local", {"own.py": ""})
     only_folder(monkeypatch, tmp_path)
-    (locked,) = resolve.function(request("my-own-thing"))
+    (locked,) = resolved(resolve, request("my-own-thing"))
     assert locked == LockedFile(
         wheel.name,
         "pkg:pypi/my-own-thing@1.0%2Blocal?file_name=My_Own.thing-1.0%2Blocal-py3-none-any.whl",
@@ -97,7 +98,7 @@ def test_a_private_index_is_named_without_credentials(
 
     with serve(answer) as web:
         only_index(monkeypatch, web.url("simple", "user:secret"))
-        (locked,) = resolve.function(request("private"))
+        (locked,) = resolved(resolve, request("private"))
         # A mirror of PyPI keeps PyPI's paths.
         public = "https://files.pythonhosted.org" if "packages" in place else web.url("")[:-1]
     assert locked.url == f"{public}/{place.removeprefix('mirror/')}/{wheel.name}"
@@ -111,7 +112,7 @@ def test_requirements_that_contradict_each_other_are_named(
     make_wheel(tmp_path, "modern", "1", {}, requires=["numpy>=2"])
     only_folder(monkeypatch, tmp_path)
     with pytest.raises(UsageError) as error:
-        resolve.function(request("modern", "numpy<2"))
+        resolved(resolve, request("modern", "numpy<2"))
     (problem,) = error.value.problems
     assert "modern 1 depends on numpy>=2" in problem.found
     assert "The user requested numpy<2" in problem.found
@@ -120,12 +121,12 @@ def test_requirements_that_contradict_each_other_are_named(
 
 def test_a_project_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match=r"no wheel satisfies 'tritonbuild-no-such-project'"):
-        resolve.function(request("tritonbuild-no-such-project"))
+        resolved(resolve, request("tritonbuild-no-such-project"))
 
 
 def test_a_version_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(UsageError) as error:
-        resolve.function(request("numpy==1.99"))
+        resolved(resolve, request("numpy==1.99"))
     assert "'numpy==1.99' for Python 3.11" in str(error.value)
     assert "one of its versions, such as " in str(error.value)
 
@@ -135,9 +136,12 @@ def starts_to_resolve() -> subprocess.Popen[bytes]:
     code = """\
 from tritonbuild.rule import Request
 from tritonbuild.rules.python.pypi import resolve
-resolve.function(Request("pypi", ("numpy",), "3.11", "x86_64-linux-gnu2.36"))
+from parts.desk import resolved
+resolved(resolve, Request("pypi", ("numpy",), "3.11", "x86_64-linux-gnu2.36"))
 """
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -171,6 +175,6 @@ def test_an_index_that_cannot_be_reached_is_a_fault_of_this_machine(
     only_index(monkeypatch, gone)
     monkeypatch.setenv("PIP_RETRIES", retries)
     with pytest.raises(EnvironmentFailure) as error:
-        resolve.function(request("numpy"))
+        resolved(resolve, request("numpy"))
     assert "Connection refused" in str(error.value)
     assert "secret" not in str(error.value)

@@ -237,7 +237,7 @@ def test_a_kind_of_lock_request_that_has_a_resolver_is_refused(tmp_path: Path) -
 from tritonbuild.rule import resolver
 
 @resolver("pypi")
-def mine(request):
+def mine(request, desk):
     return []
 """
     (tmp_path / "a.py").write_text(text)

@@ -19,9 +19,8 @@ a target into actions. Analysis is pure: it runs nothing and reads no file's con
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,12 +38,14 @@ from tritonbuild.errors import (
     did_you_mean,
 )
 from tritonbuild.gpus import GpuNeed
+from tritonbuild.importer import Imported, Importer, ImportRequest, importer
 from tritonbuild.keys import KeyPath, dotted, key_path
 from tritonbuild.label import Label
 from tritonbuild.lock import LockedFile, Request
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of, merge
 from tritonbuild.pointers import is_pointer, is_pointer_file
 from tritonbuild.redact import public
+from tritonbuild.resolver import Desk, Resolver, resolver
 from tritonbuild.tools import Process, Tool, ToolContext, tool
 
 __all__ = [
@@ -103,7 +104,6 @@ __all__ = [
     "merge",
     "public",
     "resolver",
-    "resolver_at_desk",
     "tool",
     "workspace_default",
 ]
@@ -338,87 +338,3 @@ class Rule:
         """What `tritonbuild config` starts: a tool that prints how the target is configured;
         called after `analyze`. By default nothing."""
         raise ctx.error("a target of this rule has no config to show")
-
-
-class Desk(Protocol):
-    """Where a resolver works that has to look at content."""
-
-    @property
-    def scratch(self) -> Path:
-        """A private folder, removed afterwards."""
-
-    def keep(self, file: Path) -> Digest:
-        """Moves a file into the cache, where tools find it by its digest."""
-
-
-@dataclass(frozen=True)
-class Resolver:
-    """Answers a lock request of its kind; the only step of planning that may use the network."""
-
-    kind: str
-    function: Callable[..., Sequence[LockedFile]] = field(compare=False)
-    at_desk: bool = False
-    """Whether the function looks at content: it takes a Desk too."""
-
-    def answer(self, request: Request, desk: Desk) -> Sequence[LockedFile]:
-        return self.function(request, desk) if self.at_desk else self.function(request)
-
-
-def resolver(
-    kind: str,
-) -> Callable[[Callable[[Request], Sequence[LockedFile]]], Resolver]:
-    """Makes a resolver of a function."""
-    return lambda function: Resolver(kind, function)
-
-
-def resolver_at_desk(
-    kind: str,
-) -> Callable[[Callable[[Request, Desk], Sequence[LockedFile]]], Resolver]:
-    """Makes a resolver of a function that looks at content."""
-    return lambda function: Resolver(kind, function, at_desk=True)
-
-
-@dataclass(frozen=True)
-class ImportRequest:
-    """Folders that are to become packages. Paths are relative to the root, `/` between names."""
-
-    root: Path
-    """Of the workspace that they belong to."""
-    packages: tuple[str, ...]
-    """The folders; empty text is the root itself. None of them has a manifest."""
-    manifest: Mapping[str, Any] | None
-    """What the root's manifest says; None: there is none yet, and the importer writes it."""
-    names: Callable[[str], Sequence[tuple[str, bool]]]
-    """The names in a folder and whether each is a folder itself, sorted. Raises UsageError for
-    what cannot be part of a workspace."""
-    ignored: Callable[[str, bool], bool]
-    """Whether a path (and is it a folder?) is left out of folders that are named as a whole."""
-    never_counts: Callable[[str, bool], bool]
-    """Whether it is left out even where a manifest names its folder explicitly."""
-    options: Mapping[str, str]
-    """What the command line said besides, by the names of its flags."""
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What an importer would write."""
-
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Path relative to the root → content."""
-    findings: tuple[Problem, ...] = ()
-    """What people should know; none of it stands in the way of the files."""
-
-
-@dataclass(frozen=True)
-class Importer:
-    """Reads what is there already and says which manifests declare it; writes nothing. Raises
-    TritonbuildError, with everything that is wrong."""
-
-    kind: str
-    """What it reads: `model-repository`."""
-    function: Callable[[ImportRequest], Imported] = field(compare=False)
-
-
-def importer(kind: str) -> Callable[[Callable[[ImportRequest], Imported]], Importer]:
-    """Makes an importer of a function."""
-    return lambda function: Importer(kind, function)

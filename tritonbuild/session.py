@@ -167,14 +167,14 @@ class Session:
         with TemporaryDirectory(dir=self.cache.tmp) as scratch:
             desk = _Desk(Path(scratch), self.cache)
             try:
-                return resolvers[request.kind].answer(request, desk)
+                return resolvers[request.kind].function(request, desk)
             except OSError as error:
                 raise of_os_error(error, f"{request} cannot be resolved") from None
 
 
 @dataclass
 class _Desk:
-    """Implements rule.Desk."""
+    """Implements resolver.Desk."""
 
     scratch: Path
     _cache: DiskCache

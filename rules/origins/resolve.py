@@ -13,7 +13,7 @@ from tritonbuild.rule import (
     Request,
     UsageError,
     public,
-    resolver_at_desk,
+    resolver,
 )
 
 from ..paths import EXPECTED, is_relative, overlap
@@ -36,7 +36,7 @@ def _wanted(request: Request) -> Wanted:
     return Wanted(url, **dict(word.split("=", 1) for word in words))
 
 
-@resolver_at_desk(KIND)
+@resolver(KIND)
 def resolve(request: Request, desk: Desk) -> list[LockedFile]:
     """Raises UsageError where a place says no, EnvironmentFailure where it may not tomorrow."""
     wanted = _wanted(request)

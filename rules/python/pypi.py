@@ -12,13 +12,13 @@ import hashlib
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tritonbuild.rule import (
+    Desk,
     EnvironmentFailure,
     LockedFile,
     Problem,
@@ -36,39 +36,38 @@ _PYPI_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+\Z
 
 
 @resolver("pypi")
-def resolve(request: Request) -> list[LockedFile]:
+def resolve(request: Request, desk: Desk) -> list[LockedFile]:
     """The wheels of the requirements and of all that they depend on."""
-    return _resolve(request)
+    return _resolve(request, desk)
 
 
 @resolver("pypi-nodeps")
-def resolve_alone(request: Request) -> list[LockedFile]:
+def resolve_alone(request: Request, desk: Desk) -> list[LockedFile]:
     """The wheels of the requirements alone."""
-    return _resolve(request, "--no-deps")
+    return _resolve(request, desk, "--no-deps")
 
 
-def _resolve(request: Request, *options: str) -> list[LockedFile]:
+def _resolve(request: Request, desk: Desk, *options: str) -> list[LockedFile]:
     full_version = FULL_VERSIONS[request.python]
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.json")
-        arguments = [
-            "install", "--dry-run", "--ignore-installed", f"--report={report}", *options,
-            "--only-binary=:all:", "--implementation=cp", f"--python-version={full_version}",
-            *(f"--platform={tag}" for tag in platform_tags(request.platform)),
-            f"--target={folder}/target", "--", *request.request,
-        ]  # fmt: skip
-        environment = json.dumps(_markers(full_version, request.platform))
-        process = subprocess.run(
-            pip.command_for(environment, arguments),
-            env=pip.variables(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        if process.returncode:
-            raise _failed(request, process.stdout)
-        found = json.loads(report.read_text())["install"]
+    report = desk.scratch / "report.json"
+    arguments = [
+        "install", "--dry-run", "--ignore-installed", f"--report={report}", *options,
+        "--only-binary=:all:", "--implementation=cp", f"--python-version={full_version}",
+        *(f"--platform={tag}" for tag in platform_tags(request.platform)),
+        f"--target={desk.scratch}/target", "--", *request.request,
+    ]  # fmt: skip
+    environment = json.dumps(_markers(full_version, request.platform))
+    process = subprocess.run(
+        pip.command_for(environment, arguments),
+        env=pip.variables(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if process.returncode:
+        raise _failed(request, process.stdout)
+    found = json.loads(report.read_text())["install"]
     pypi = _Index()
     return sorted(_locked(item, pypi) for item in found)
 
