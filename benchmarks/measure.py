@@ -16,6 +16,8 @@ class Cost:
     seconds: float
     peak: int
     """Bytes resident, of the largest single process."""
+    cpu: float
+    """Seconds of processors, of it and all that it waited for."""
     output: str
     """Standard output."""
 
@@ -36,7 +38,7 @@ def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) ->
         if process.returncode != 0:
             print(text, messages.read())
             raise subprocess.CalledProcessError(process.returncode, argv)
-        return Cost(seconds, usage.ru_maxrss * 1024, text)
+        return Cost(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, text)
 
 
 def megabytes(size: int) -> str:

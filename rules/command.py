@@ -25,6 +25,7 @@ from .distribution import DistributionInfo
 from .gpu import Gpu, gpu_need
 from .paths import EXPECTED, is_relative, overlap
 from .python.environment import environment
+from .python.interpreter import DEFAULT, bundled_python
 from .python.requirements import checked
 
 IN_ENVIRONMENT = 'PATH="$(cd ../env/bin && pwd):$PATH"; export PATH; exec "$@"'
@@ -83,9 +84,9 @@ class Commands(Rule):
         argv = list(attributes.argv)
         if attributes.distribution is not None:
             distribution = ctx.provider(attributes.distribution)
-            inputs["/env"] = environment(
-                ctx, distribution.python, checked(ctx, attributes.requirements or ())
-            )
+            host = distribution.host
+            python = host.python if host else bundled_python(ctx, DEFAULT)
+            inputs["/env"] = environment(ctx, python, checked(ctx, attributes.requirements or ()))
             argv = ["sh", "-c", IN_ENVIRONMENT, "sh", *argv]
         elif attributes.requirements is not None:
             raise ctx.error(

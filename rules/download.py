@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonbuild.rule import Artifact, Context, Field, Files, LockedFile, Needs, Output, Rule
 
-from .origins.extract import unpack_archive, without_ending
 from .origins.fetch import CONTENT, fetch_download, gather_files
-from .origins.resolve import request_for
-from .origins.source import Source, Wanted, source_of, wrong
 from .paths import EXPECTED, is_relative
+
+if TYPE_CHECKING:
+    from .origins.source import Source, Wanted
 
 KNOWN = "https://, s3://, gs://, az://, hf://, oci:// or models:/"
 
@@ -62,6 +62,8 @@ class Downloads(Rule):
         if not folder:
             made: Artifact = _fetched(ctx, files[0])
             if ctx.attributes.extract:
+                from .origins.extract import without_ending
+
                 name = ctx.attributes.file or without_ending(name)
                 made = _extracted(ctx, files[0].name, made)
         elif ctx.attributes.extract:
@@ -73,6 +75,8 @@ class Downloads(Rule):
 
 def _source(ctx: Context[Any]) -> Source:
     """Raises AnalysisError for attributes that nothing can be made of."""
+    from .origins.source import source_of, wrong
+
     attributes = ctx.attributes
     for key, url in [("url", attributes.url), *_numbered("mirrors", attributes.mirrors)]:
         source = source_of(url)
@@ -109,6 +113,8 @@ def _numbered(key: str, values: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _wanted(ctx: Context[Any]) -> Wanted:
+    from .origins.source import Wanted
+
     return Wanted(ctx.attributes.url, ctx.attributes.revision or "", ctx.attributes.path or "")
 
 
@@ -118,6 +124,8 @@ def _direct(ctx: Context[Any], source: Source) -> str:
 
 def _files(ctx: Context[Any], source: Source) -> Sequence[LockedFile]:
     """What is to be fetched; those of a folder are named with it."""
+    from .origins.resolve import request_for
+
     attributes = ctx.attributes
     if not attributes.file and not is_relative(source.name(attributes.url) or ".."):
         found = f"no name of a file can be taken from {attributes.url!r}"
@@ -155,6 +163,8 @@ def _fetched(ctx: Context[Any], file: LockedFile) -> Output:
 
 
 def _extracted(ctx: Context[Any], name: str, archive: Artifact) -> Output:
+    from .origins.extract import unpack_archive
+
     made = ctx.tool(
         unpack_archive,
         parameters={"name": name, "strip": ctx.attributes.strip},

@@ -9,8 +9,6 @@ from tritonbuild.rule import Context, Dep, Field, Files, Rule, RunInfo, workspac
 
 from .distribution import DistributionInfo, needed
 from .servable import ModelInfo, ServableInfo, servable
-from .server.serve import serve_info
-from .server.show import config_info
 
 
 class Repositories(Rule):
@@ -40,8 +38,17 @@ class Repositories(Rule):
         yield held
 
     def run(self, ctx: Context[Any]) -> RunInfo:
+        from .server.serve import serve_info
+
         distribution = needed(ctx, ctx.attributes.distribution)
         return serve_info(ctx, distribution, ctx.own(ServableInfo).models)
 
+    def push(self, ctx: Context[Any]) -> RunInfo:
+        from .destinations.publish import push_info
+
+        return push_info(ctx, ctx.own(ServableInfo).models)
+
     def config(self, ctx: Context[Any]) -> RunInfo:
+        from .server.show import config_info
+
         return config_info(ctx, ctx.own(ServableInfo).models, ctx.attributes.distribution)

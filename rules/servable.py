@@ -42,6 +42,8 @@ class ModelInfo:
     """The backend's library lies in its own folder, where Triton looks first."""
     wants_gpu: bool = False
     """It loads only where there is a GPU, as far as its backend and its manifest tell."""
+    external: bool = False
+    """Images leave its versions out: they are mounted where it is served."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class ServableInfo:
     """With all that they need, each once, sorted by Triton's name."""
     named: tuple[ModelInfo, ...] = ()
     """Those that the target is about; the others are there because these need them."""
+    image: Artifact | None = None
+    """The image that carries them, if one does: a sparse layout. Its own server serves them."""
 
 
 def servable(ctx: Context[Any], models: Iterable[ModelInfo], key: str) -> ServableInfo:

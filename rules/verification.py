@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tritonbuild.rule import (
@@ -27,28 +28,35 @@ from tritonbuild.rule import (
 
 from .distribution import DistributionInfo, needed
 from .servable import ServableInfo
-from .server.inputs import served
-from .verify.compare import ATOL, RTOL
+from .server.inputs import IMAGE, in_image, served
 from .verify.judge import CASES, CONFIGS, PLACES, case_files, check_cases, places
+from .verify.tolerances import ATOL, RTOL
 
 NO_GPU = "a verification cannot run on a GPU yet; `tritonbuild run` serves it on one"
+PLATFORM = "linux/amd64"
+"""Of the image of an index that is verified: this machine's."""
 RESULT, JUNIT, LOG = "result.json", "junit.xml", "server.log"
+_LOOK = f"{LOG} among the verification's outputs has all that the server said"
 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+if typing.TYPE_CHECKING:
+    from .server.launch import Launch
+
+
 class Verifications(Rule):
     """A test of models on a server: `smoke`, that all of them load; `golden`, that they answer
-    requests as cases say."""
+    requests as cases say. Or `static`, of an image: that it lacks no library."""
 
     table = "verifications"
     provides = (Files, TestInfo)
 
     class Attributes(Rule.Attributes):
-        kind: typing.Literal["smoke", "golden"] = Field(
+        kind: typing.Literal["smoke", "golden", "static"] = Field(
             default="smoke", description="What is verified."
         )
-        target: Dep[ServableInfo] = Field(description="A model or a repository.")
+        target: Dep[ServableInfo] = Field(description="A model, a repository or an image.")
         cases: SourceRef | None = Field(
             default=None,
             description="Golden cases, a file, a folder or a glob: .json with inputs and outputs "
@@ -74,13 +82,19 @@ class Verifications(Rule):
     def analyze(self, ctx: Context[Any]) -> Iterator[object]:
         attributes = ctx.attributes
         target = ctx.provider(attributes.target)
-        inputs, parameters = served(ctx, needed(ctx, attributes.distribution), target.models)
-        parameters |= {"kind": attributes.kind, "timeout": attributes.timeout}
         cases = self._cases(ctx)
+        if attributes.kind == "static":
+            yield from _static(ctx, target)
+            return
+        if target.image is None:
+            inputs, parameters = served(ctx, needed(ctx, attributes.distribution), target.models)
+        else:
+            inputs, parameters = in_image(target.image, target.models)
+        parameters |= {"kind": attributes.kind, "timeout": attributes.timeout}
         if cases:
             parameters |= self._golden(ctx, target, cases, inputs)
         made = ctx.tool(
-            verify,
+            run_verification,
             parameters=parameters,
             inputs=inputs,
             hints=_places(cases),
@@ -142,11 +156,24 @@ class Verifications(Rule):
         return parameters
 
 
+def _static(ctx: Context[Any], target: ServableInfo) -> Iterator[object]:
+    from .verify.static import static
+
+    if target.image is None:
+        raise ctx.error(
+            f"{ctx.attributes.target.text} is no image", key="target", expected="an image",
+            remedy='say kind = "smoke", or verify an image that carries the models',
+        )  # fmt: skip
+    made = static(ctx, target.image)
+    yield Files(made)
+    labels = tuple(model.label for model in target.named)
+    yield TestInfo(ctx.attributes.kind, made[RESULT].action, labels)
+
+
 @tool("verify", version=4)
-def verify(ctx: ToolContext) -> int:
+def run_verification(ctx: ToolContext) -> int:
     """Starts a server, asks it, and writes what it found. 1: the verification failed."""
     from .server.diagnose import ServerError, without_gpu
-    from .server.layout import lay_out
     from .server.process import server
     from .verify import golden, smoke
     from .verify.client import client
@@ -159,8 +186,8 @@ def verify(ctx: ToolContext) -> int:
     log = ctx.scratch / LOG
     log.touch()
     try:
-        layout = lay_out(ctx, ctx.scratch / "server")
-        with server(ctx, layout, log, timeout=parameters["timeout"]) as running:
+        launch = _launch(ctx)
+        with server(ctx, launch, log, timeout=parameters["timeout"]) as running:
             report.start_seconds = running.start_seconds
             if report.kind == "smoke":
                 report.outcomes += smoke.run(running, folders)
@@ -170,7 +197,7 @@ def verify(ctx: ToolContext) -> int:
                     return running.gone or ("stopped" if ctx.cancelled else "")
 
                 timeout = parameters["timeout"]
-                with client(running.grpc, timeout, layout.places, unwanted) as asking:
+                with client(running.grpc, timeout, launch.places, unwanted) as asking:
                     report.outcomes += golden.run(
                         asking,
                         case_files(ctx),
@@ -180,12 +207,27 @@ def verify(ctx: ToolContext) -> int:
                         places(ctx),
                     )
     except ServerError as error:
-        report.problems += without_gpu(error.problems, NO_GPU)
+        for problem in without_gpu(error.problems, NO_GPU):
+            report.problems.append(replace(problem, remedy=problem.remedy or _LOOK))
     ctx.write(RESULT, report.json)
     ctx.write(JUNIT, report.junit)
     ctx.adopt(LOG, log)
     ctx.log.write(report.text)
     return 0 if report.passed else 1
+
+
+def _launch(ctx: ToolContext) -> Launch:
+    """From the image that is verified, or from what models need."""
+    from .layouts import image_of
+    from .server.launch import FromImage, FromLayout
+    from .server.layout import lay_out
+
+    folder = ctx.inputs.get(IMAGE)
+    if isinstance(folder, Folder):
+        _, image = image_of(folder, ctx, PLATFORM)
+        mounts = {f"/{path}": ctx.path(path) for path in ctx.parameters["external"]}
+        return FromImage(image, ctx.parameters["sources"], mounts=mounts, everything=True)
+    return FromLayout(lay_out(ctx, ctx.scratch / "server"))
 
 
 def _places(cases: Mapping[str, Artifact]) -> dict[str, dict[str, str]]:

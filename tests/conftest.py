@@ -8,13 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from parts.dockerd import Dockerd
 
 # Started in the background (by CI, say), this process ignores Ctrl-C and so would its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -148,6 +151,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     return shared / "shared-cache"
+
+
+@pytest.fixture(scope="session")
+def docker_daemon() -> Iterator[Dockerd]:
+    """One for all tests: each makes its images its own by what is in them."""
+    from parts.dockerd import dockerd
+
+    with dockerd() as running:
+        yield running
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Outcome, WorkspaceFolder
+from tritonbuild.rules.server.launch import FromLayout
 from tritonbuild.rules.server.layout import lay_out
 from tritonbuild.rules.server.process import Server, server
 from tritonbuild.rules.verify.cases import Case, Request, read, write
@@ -294,7 +295,7 @@ def serving(
     def body(ctx: ToolContext) -> None:
         layout, log = lay_out(ctx, ctx.scratch / "server"), ctx.scratch / "log"
         with (
-            server(ctx, layout, log, timeout=60) as running,
+            server(ctx, FromLayout(layout), log, timeout=60) as running,
             client(running.grpc, 30, layout.places, lambda: running.gone) as asking,
         ):
             ask(asking, running)

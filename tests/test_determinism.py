@@ -20,6 +20,7 @@ from tritonbuild.cache import Result
 from tritonbuild.cache.disk import DiskCache
 from tritonbuild.cache.state import State
 from tritonbuild.digest import Digest
+from tritonbuild.explain import LAST
 from tritonbuild.merkle import File, Folder, Symlink
 from tritonbuild.places import state_folder
 
@@ -114,9 +115,9 @@ def build_differently(workspace: WorkspaceFolder, open_folder: Path) -> Outcome:
 def keys(cache: Path, root: Path) -> dict[str, Digest]:
     """Every action of a workspace → its key."""
     state = State(state_folder(cache, root))
-    records = state.records("why", "")
+    records = state.records(LAST, "")
     state.close()
-    return {name: Digest(record["key"], 0) for name, record in records.items()}
+    return {name: Digest(key, 0) for name, (key, _) in records.items()}
 
 
 def result(cache: DiskCache, key: Digest) -> Result:
@@ -170,6 +171,27 @@ def test_every_action_of_the_quick_start_makes_the_same_bytes(
     assert keys(two.cache, two.root) == actions
     assert outcome.executed == len({actions[name] for name in actions.keys() - fetches})
     assert content(two.output("")) == content(quickstart.output(""))
+    for name, key in actions.items():
+        assert digests(two_cache, key) == digests(one_cache, key), name
+
+
+def test_a_debian_base_is_the_same_bytes(
+    tmp_path: Path, shared_cache: Path, open_folder: Path
+) -> None:
+    one = WorkspaceFolder(tmp_path / "workspace", shared_cache)
+    packages = '["bash", "ca-certificates", "python3"]'
+    manifest = f'{MINIMAL}[bases.b]\ndebian = "bookworm"\npackages = {packages}\n'
+    one.write({"triton.toml": manifest})
+    expected = one.build()
+    actions = keys(one.cache, one.root)
+    two = elsewhere(one, open_folder)
+    one_cache, two_cache = DiskCache(one.cache), DiskCache(two.cache)
+    for name in actions:
+        if " (fetch " in name:
+            take_over(one_cache, two_cache, actions[name])
+    outcome = build_differently(two, open_folder)
+    assert outcome.executed >= 4
+    assert outcome.outputs == expected.outputs
     for name, key in actions.items():
         assert digests(two_cache, key) == digests(one_cache, key), name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -26,7 +27,7 @@ from tritonbuild.rules.pytriton import RELEASES, lay_out_pytriton
 
 from tritonbuild import lock
 from tritonbuild.merkle import Folder
-from tritonbuild.rule import ActionError, AnalysisError, Context, Source, UsageError
+from tritonbuild.rule import ActionError, AnalysisError, Context, Source
 
 PYPI = """
     [distributions.pypi]
@@ -177,7 +178,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.mark.parametrize("version", RELEASES)
 def test_every_known_wheel_can_be_laid_out(bench: Bench, pypi: Workspace, version: str) -> None:
-    python = info_of(pypi, "pypi").python
+    host = info_of(pypi, "pypi").host
+    assert host is not None
+    python = host.python
     request = lock.Request(
         "pypi-nodeps", (f"nvidia-pytriton=={version}",), python.version, python.platform
     )
@@ -219,7 +222,8 @@ def test_a_wheel_without_a_stub_for_the_python_is_an_error(bench: Bench) -> None
 
 def test_a_folder_is_taken_as_it_is(make: Make) -> None:
     info = info_of(make('[distributions.own]\npath = "server"\n', FOLDER), "own")
-    assert info.tree == Source("server")
+    assert info.host is not None
+    assert info.host.tree == Source("server")
     assert (info.release, info.release_file) == ("", None)
     assert info.components == {
         "backends": ("onnxruntime", "python"),
@@ -307,7 +311,7 @@ def test_a_component_that_is_absent_is_an_error_that_lists_what_there_is(make: M
 @pytest.mark.parametrize(
     ("attributes", "found"),
     [
-        ("", "neither `pypi` nor `path`"),
+        ("", "nothing that says where it is"),
         ('pypi = "nvidia-pytriton"\npath = "server"', "`pypi` and `path`"),
         ('pypi = "tritonclient==2.51.0"', "is not known to carry a Triton"),
         ('pypi = "nvidia-pytriton=0.7"', "is not a requirement"),
@@ -323,7 +327,26 @@ def test_a_distribution_that_says_something_wrong_is_an_error(
     assert found in str(error.value)
 
 
-@pytest.mark.parametrize("key", ["image", "min", "full", "release"])
-def test_keys_that_are_not_there_yet_are_unknown(make: Make, key: str) -> None:
-    with pytest.raises(UsageError, match=key):
-        make(f'[distributions.own]\n{key} = "x"\n').analyze("own")
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ('release = "25.13"', "'25.13' is no release"),
+        ('release = "25.08"\nimage = "x.example/y:1"', "`release` and `image`"),
+        ('release = "25.08"\ngpu = false', "never published an image of 25.08 for CPUs only"),
+        ('min = "x.example/y:1"', "`min` without `full`"),
+        ('release = "25.08"\npypi = "nvidia-pytriton"', "`pypi` and `release`"),
+        ('release = "25.08"\nslim = ["header"]', "nothing is called 'header'"),
+        (
+            'min = "nvcr.io/nvidia/tritonserver:24.09-py3-min"\n'
+            'full = "nvcr.io/nvidia/tritonserver:24.10-py3"',
+            "min of 24.09 and full of 24.10",
+        ),
+        ('pypi = "nvidia-pytriton==0.7.0"\nplatform = "linux/amd64"', "`platform` without images"),
+        ('full = "x.example/UPPER"', "UPPER"),
+    ],
+)
+def test_images_that_do_not_go_together_are_an_error(
+    make: Make, attributes: str, found: str
+) -> None:
+    with pytest.raises(AnalysisError, match=re.escape(found)):
+        make(f"[distributions.own]\n{attributes}\n", FOLDER).analyze("own")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from conftest import WorkspaceFolder
+from parts.clouds import ACCOUNT, KEY, azurite, connection
 from parts.downloads import assert_stands_nowhere, locked, manifest
-from parts.missing import missing
-from parts.ports import free_port, server
 from parts.web import ranged, redirect, serve
 from tritonbuild.rules.origins import az
 from tritonbuild.rules.origins.source import Refused, Wanted, source_of
@@ -20,32 +18,13 @@ from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"a blob\n" * 60_000
 SHA256 = hashlib.sha256(BODY).hexdigest()
-ACCOUNT = "devstoreaccount1"
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""Azurite's, known to all."""
 Make = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    azurite = Path(sys.prefix, "azurite/node_modules/azurite/dist/src/blob/main.js")
-    node = Path(sys.executable).parent / "node"
-    if not azurite.exists() or not node.exists():
-        missing("Azurite is not installed", "tests/install installs it")
-    folder, port = tmp_path_factory.mktemp("azurite"), free_port()
-    argv = [
-        node, azurite, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder,
-        "--silent", "--skipApiVersionCheck",
-    ]  # fmt: skip
-    with server(argv, port, folder / "log"):
-        yield f"http://127.0.0.1:{port}/{ACCOUNT}"
-
-
-def connection(endpoint: str, key: str = KEY) -> str:
-    return (
-        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
-        f"BlobEndpoint={endpoint};"
-    )
+    with azurite(tmp_path_factory.mktemp("azurite")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,8 +15,8 @@ import requests
 from conftest import WorkspaceFolder
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from parts.clouds import google
 from parts.downloads import assert_stands_nowhere, locked, manifest
-from parts.ports import free_port, server
 from parts.web import Answer, first, ranged, serve
 from tritonbuild.rules.origins import gs
 from tritonbuild.rules.origins.source import Refused, Wanted
@@ -31,14 +30,8 @@ Make = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("gcs") / "log"
-    argv = [
-        Path(sys.executable).parent / "gcp-storage-emulator", "start", "--host=127.0.0.1",
-        f"--port={port}", "--in-memory", "--default-bucket=models",
-    ]  # fmt: skip
-    with server(argv, port, log):
-        yield f"http://127.0.0.1:{port}"
+    with google(tmp_path_factory.mktemp("google")) as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
@@ -13,8 +12,9 @@ from typing import Any
 import boto3
 import pytest
 from conftest import WorkspaceFolder
+from parts.clouds import SECRET, moto
+from parts.clouds import aws_variables as variables
 from parts.downloads import assert_stands_nowhere, locked, manifest
-from parts.ports import free_port, server
 from parts.web import first, ranged, redirect, serve
 from tritonbuild.rules.origins import s3
 from tritonbuild.rules.origins.source import Refused, Remote, Wanted
@@ -22,17 +22,13 @@ from tritonbuild.rules.origins.transfer import Expected, transfer
 
 BODY = b"an object\n" * 50_000
 SHA256 = hashlib.sha256(BODY).hexdigest()
-SECRET = "a-secret-that-nobody-should-see"
 Make = Callable[[Mapping[str, str | bytes]], WorkspaceFolder]
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("moto") / "log"
-    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with server(argv, port, log):
-        yield f"http://127.0.0.1:{port}"
+    with moto(tmp_path_factory.mktemp("moto")) as address:
+        yield address
 
 
 @pytest.fixture
@@ -41,18 +37,6 @@ def client(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> An
     for name, value in variables(endpoint, tmp_path).items():
         monkeypatch.setenv(name, value)
     return boto3.client("s3", region_name="us-east-1")
-
-
-def variables(endpoint: str, folder: Path) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "somebody",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_CONFIG_FILE": str(folder / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "HOME": str(folder),
-    }
 
 
 @pytest.fixture
@@ -109,14 +93,14 @@ def test_the_objects_of_a_folder_are_told_by_lists_alone(
     client.put_object(Bucket=bucket, Key="m/gone", Body=BODY)
     client.delete_object(Bucket=bucket, Key="m/gone")
     asked: list[str] = []
-    make = s3._client
+    make = s3.connect
 
     def counted() -> Any:
         made = make()
         made.meta.events.register("before-call.s3", lambda model, **_: asked.append(model.name))
         return made
 
-    monkeypatch.setattr(s3, "_client", counted)
+    monkeypatch.setattr(s3, "connect", counted)
     url = f"s3://{bucket}/m/a" + (f"?versionId={said['VersionId']}" if versions else "")
     assert s3.files(Wanted(f"s3://{bucket}/m/")) == [Remote("m/a", url, size=len(BODY))]
     assert asked == ["ListObjectVersions"]

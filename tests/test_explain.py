@@ -124,39 +124,39 @@ def diary(tmp_path: Path) -> Diary:
 
 
 def test_the_diary_compares_with_the_last_time(diary: Diary) -> None:
-    first = diary.reasons("//:a (x)", ONE, {"k": "1"})
+    first = diary.reasons("//:a (x)", ONE, lambda: {"k": "1"})
     assert first == ("it is new in this workspace",)
-    diary.keep("//:a (x)", ONE, {"k": "1"}, executed=True, reasons=first)
-    assert diary.reasons("//:a (x)", TWO, {"k": "2"}) == ("k changed: 1 → 2",)
-    assert diary.reasons("//:b (x)", ONE, {"k": "1"}) == ("it is new in this workspace",)
+    diary.keep("//:a (x)", ONE, lambda: {"k": "1"}, executed=True, reasons=first)
+    assert diary.reasons("//:a (x)", TWO, lambda: {"k": "2"}) == ("k changed: 1 → 2",)
+    assert diary.reasons("//:b (x)", ONE, lambda: {"k": "1"}) == ("it is new in this workspace",)
 
 
 def test_the_diary_knows_when_only_the_result_is_missing(diary: Diary) -> None:
-    diary.keep("//:a (x)", ONE, {"k": "1"}, executed=True, reasons=())
-    assert diary.reasons("//:a (x)", ONE, {"k": "1"}) == (
+    diary.keep("//:a (x)", ONE, lambda: {"k": "1"}, executed=True, reasons=())
+    assert diary.reasons("//:a (x)", ONE, lambda: {"k": "1"}) == (
         "nothing changed, but its result is not in the cache",
     )
 
 
 def test_the_diary_tells_why_an_action_ran_after_it_was_cached(diary: Diary) -> None:
-    diary.keep("//:a (x)", ONE, {"k": "1"}, executed=True, reasons=("why it ran",))
+    diary.keep("//:a (x)", ONE, lambda: {"k": "1"}, executed=True, reasons=("why it ran",))
     (story,) = diary.stories(Label("", "a"))
     assert (story.status, story.reasons) == ("built", ("why it ran",))
     assert story.ran is not None
-    diary.keep("//:a (x)", ONE, {"k": "1"}, executed=False, reasons=("not this",))
+    diary.keep("//:a (x)", ONE, lambda: {"k": "1"}, executed=False, reasons=("not this",))
     (later,) = diary.stories(Label("", "a"))
     assert (later.status, later.reasons, later.ran) == ("cached", ("why it ran",), story.ran)
 
 
 def test_the_diary_tells_of_a_result_that_others_made(diary: Diary) -> None:
-    diary.keep("//:a (x)", ONE, {"k": "1"}, executed=False, reasons=("new",))
+    diary.keep("//:a (x)", ONE, lambda: {"k": "1"}, executed=False, reasons=("new",))
     (story,) = diary.stories(Label("", "a"))
     assert (story.status, story.ran, story.reasons) == ("cached", None, ("new",))
 
 
 def test_the_diary_tells_of_one_target_only(diary: Diary) -> None:
     for name in ("//:a (y)", "//:a (x)", "//:ab (x)", "//p:a (x)"):
-        diary.keep(name, ONE, {}, executed=True, reasons=())
+        diary.keep(name, ONE, dict, executed=True, reasons=())
     assert [story.action for story in diary.stories(Label("", "a"))] == ["//:a (x)", "//:a (y)"]
 
 
@@ -190,6 +190,28 @@ def test_why_tells_what_changed(workspace: MakeWorkspace) -> None:
     assert gone.startswith("file p/in/b is gone: ")
     assert new.startswith("file p/in/c is new: ")
     assert timeout == "timeout changed: 60 s → 61 s"
+
+
+def people_see(folder: WorkspaceFolder) -> str:
+    out, _ = folder.start("why", "//p:c").communicate(timeout=30)
+    return out.decode()
+
+
+def test_what_was_new_and_found_in_the_cache_is_not_called_unchanged(
+    workspace: MakeWorkspace, tmp_path: Path
+) -> None:
+    files = {"p/triton.toml": COMMAND, "p/in/a": "1", "p/in/b": "2"}
+    first = workspace(files)
+    first.build()
+    first.build()
+    assert "nothing had changed" in people_see(first)
+    second = WorkspaceFolder(tmp_path / "second", first.cache)
+    second.write({"triton.toml": (first.root / "triton.toml").read_text(), **files})
+    assert second.build().executed == 0
+    told = people_see(second)
+    assert "its result was in the cache" in told
+    assert "it is new in this workspace" in told
+    assert "nothing had changed" not in told
 
 
 def test_a_build_explains_itself(workspace: MakeWorkspace) -> None:

@@ -501,6 +501,27 @@ def test_gigabytes_are_judged_in_a_few_kilobytes(size: int, told: str, tmp_path:
     assert told in said
 
 
+def test_trees_are_passed_over(tmp_path: Path) -> None:
+    """They are lists of numbers, a field for each; what comes after them is seen."""
+    tensor = weights("c", 3, 4)
+    make_external(tensor, "after.bin")
+    trees = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml",
+        nodes_hitrates=[0.5] * 100_000, nodes_nodeids=[*range(100_000)], target_tensor=tensor,
+    )  # fmt: skip
+    file = tmp_path / "model.onnx"
+    file.write_bytes(
+        model([value("x", ["N", 4])], [value("y", ["N", 4])], [trees]).SerializeToString()
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", COSTS, file], capture_output=True, text=True, check=True
+    )
+    bytes_read, _, said = finished.stdout.splitlines()
+    assert file.stat().st_size > 800_000
+    assert int(bytes_read) < 100_000
+    assert "after.bin" in said
+
+
 def test_onnxruntime_parses_no_more_than_2_gigabytes_either(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     huge(file, 2**31)

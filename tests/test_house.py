@@ -12,10 +12,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from conftest import WorkspaceFolder
+from parts.imported import imported
+from parts.registry import registry
+from parts.serving import IMAGE, small
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("docker", "google.protobuf", "grpc", "networkx", "numpy", "onnx", "pydantic", "rich")
 """What takes tenths of seconds to import; a build with nothing to do needs none of it."""
+NO_WORK = {*HEAVY, "cyclonedx", "debian", "lxml", "pysequoia", "spdx_tools", "tritonclient",
+           "zstandard"} - {"google.protobuf", "pydantic"}  # fmt: skip
+"""What only actions that run need, and not even those that are looked up."""
 PIP = (sys.executable, "-m", "pip", "--quiet")
 
 
@@ -56,6 +63,27 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     code = "import json, sys, tritonbuild.cli.main; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(run([sys.executable, "-c", code], ROOT))
     assert not set(HEAVY) & set(loaded)
+
+
+@pytest.fixture
+def pushed(tmp_path: Path) -> Iterator[tuple[WorkspaceFolder, list[str]]]:
+    """A workspace, and a push that has been done."""
+    workspace = small(tmp_path / "workspace", IMAGE)
+    with registry(tmp_path / "registry") as host:
+        push = ["push", "//serving:server", "--to", f"{host}/acme/server:v1"]
+        assert workspace.run(*push).exit_code == 0
+        yield workspace, push
+
+
+def test_a_push_of_what_is_built_imports_no_work(
+    pushed: tuple[WorkspaceFolder, list[str]],
+) -> None:
+    workspace, push = pushed
+    modules = imported(workspace, *push)
+    assert "requests" in modules
+    assert not modules & NO_WORK
+    room = "tritonbuild.rules"
+    assert not modules & {f"{room}.parts", f"{room}.model_config.making", f"{room}.images.bill"}
 
 
 def checkout(folder: Path) -> Path:

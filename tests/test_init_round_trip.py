@@ -18,7 +18,9 @@ from conftest import ROOT, Outcome, WorkspaceFolder
 from parts import repositories
 from parts.repositories import Shape
 from tritonbuild.rules.model_config import message as model_config
-from tritonbuild.rules.server.layout import ENVIRONMENT_KEY, lay_out
+from tritonbuild.rules.model_config.environment import KEY as ENVIRONMENT_KEY
+from tritonbuild.rules.server.launch import FromLayout
+from tritonbuild.rules.server.layout import lay_out
 from tritonbuild.rules.server.process import Server, server
 
 from tritonbuild.cancel import Cancellation
@@ -145,7 +147,7 @@ def both_told(loadable: Brought) -> tuple[Told, Told]:
 
     def one_after_the_other(ctx: ToolContext) -> None:
         layout = lay_out(ctx, ctx.scratch / "server")
-        with server(ctx, layout, ctx.scratch / "log", timeout=120) as running:
+        with server(ctx, FromLayout(layout), ctx.scratch / "log", timeout=120) as running:
             answers.append(told(running))
         environments = {
             model.name: config(model).parameters[ENVIRONMENT_KEY].string_value
@@ -161,7 +163,7 @@ def both_told(loadable: Brought) -> tuple[Told, Told]:
                 file.write(
                     f'\nparameters {{ key: "{ENVIRONMENT_KEY}" value {{ string_value: {value} }} }}'
                 )
-        with server(ctx, layout, ctx.scratch / "log", timeout=120) as running:
+        with server(ctx, FromLayout(layout), ctx.scratch / "log", timeout=120) as running:
             answers.append(told(running))
 
     module = import_module("tritonbuild.rules.server.serve")

@@ -32,6 +32,13 @@ NUMPY = Request("pypi", ("numpy<2",), "3.11", "x86_64-linux-gnu2.36")
 WHEEL = LockedFile("numpy-1.26.4.whl", "https://example.org/numpy-1.26.4.whl", "ab" * 32, 17)
 
 
+def test_what_people_see_of_a_request_is_no_part_of_it() -> None:
+    shown = Request("debian", ("a=1", "curl"), shown="curl on 1 packages of the base")
+    plain = Request("debian", ("a=1", "curl"))
+    assert (str(plain), str(shown)) == ("debian a=1 curl", "debian curl on 1 packages of the base")
+    assert (shown, hash(shown)) == (plain, hash(plain))
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lock")

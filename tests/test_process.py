@@ -285,6 +285,20 @@ def test_a_program_that_ignores_sigterm_is_killed_with_all_it_started(
     assert alive(mark) == []
 
 
+def test_a_program_is_killed_before_it_sees_a_child_killed(
+    run: Run, mark: str, sandboxed: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "work").mkdir()
+    children = f"for _ in {{1..400}}; do sleep 1000{mark} & done; wait -n; exit 5"
+    process = run(
+        f"exec bash -c 'trap \"\" TERM; {children}'",
+        sandbox=Sandbox(tmp_path) if sandboxed else None,
+    )
+    assert eventually(lambda: len(alive(mark)) > 400)
+    assert process.stop(grace=0) == -signal.SIGKILL
+    assert alive(mark) == []
+
+
 def test_a_program_that_forks_all_the_time_is_killed(run: Run, mark: str) -> None:
     process = run(f"while :; do (setsid sleep 1000{mark} &); done")
     assert eventually(lambda: len(alive(mark)) > 20)

@@ -18,7 +18,7 @@ from parts.workspace import Make, workspaces
 from tritonbuild.rules.distribution import DistributionInfo
 from tritonbuild.rules.python.debian import archive_url
 from tritonbuild.rules.python.fetch import fetch_file
-from tritonbuild.rules.python.interpreter import PythonInfo, make_python
+from tritonbuild.rules.python.interpreter import make_python
 
 from tritonbuild.merkle import Entry, Folder
 from tritonbuild.rule import ActionError, AnalysisError
@@ -194,5 +194,7 @@ def test_a_machine_that_it_is_not_for_is_an_error(
 def test_it_is_described_for_those_that_resolve_wheels(workspace: Make) -> None:
     info = workspace(MANIFEST, SERVER).analyze("own").get(DistributionInfo)
     assert info is not None
-    assert isinstance(info.python, PythonInfo)
-    assert (info.python.version, info.python.platform) == ("3.11", "x86_64-linux-gnu2.36")
+    assert info.host is not None
+    python = info.host.python
+    assert (python.version, python.platform) == (info.python, "x86_64-linux-gnu2.36")
+    assert info.python == "3.11"

@@ -209,7 +209,9 @@ def test_two_rule_files_may_not_own_one_table(tmp_path: Path) -> None:
 
 
 def test_a_rule_file_may_use_what_built_in_rules_are_made_of(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("from tritonbuild.rules import Models, make_model\n")
+    (tmp_path / "a.py").write_text(
+        "from tritonbuild.rules import Models\nfrom tritonbuild.rules.parts import make_model\n"
+    )
     registry = installed().with_files(Workspace(tmp_path), ["a.py"])
     assert registry.tools == installed().tools
     assert set(registry.rules) == set(installed().rules)

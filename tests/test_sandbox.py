@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from parts.missing import missing
+from parts.ordinary import NOBODY, readable_python
 
 import tritonbuild
 from tritonbuild.errors import ActionError
@@ -20,7 +21,6 @@ from tritonbuild.executors.process import Process, Sandbox, Spec, start
 from tritonbuild.executors.sandbox import namespaces_available, namespaces_refusal
 
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-NOBODY = 65534
 
 VIEW = """
 pwd; id -u; id -g; id -un; hostname; umask; env | sort
@@ -115,18 +115,6 @@ def seen(folder: Path, python: str = sys.executable, *prefix: str, **how: int) -
     done = subprocess.run([*prefix, *argv], stdout=subprocess.PIPE, cwd="/", **how)  # type: ignore[call-overload]
     assert done.returncode == 0
     return str(done.stdout, "utf-8")
-
-
-def readable_python() -> str:
-    """An interpreter that another user may run."""
-    code = f"import sys; assert sys.version_info >= (3, 11); open({tritonbuild.__file__!r})"
-    for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        try:
-            if subprocess.run([python, "-c", code], user=NOBODY, stderr=-3).returncode == 0:
-                return python
-        except OSError:
-            continue
-    pytest.skip("no Python ≥ 3.11 or no checkout that user `nobody` may read")
 
 
 def test_the_program_runs_at_a_fixed_path_as_a_fixed_user_on_a_fixed_host(box: Box) -> None:

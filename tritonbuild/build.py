@@ -32,10 +32,11 @@ from tritonbuild.executors import Work
 from tritonbuild.hints import hinted
 from tritonbuild.label import Label, Pattern
 from tritonbuild.manifest import Declaration
-from tritonbuild.merkle import Entry, File
-from tritonbuild.outputs import Outputs
+from tritonbuild.merkle import Entry, File, Folder
+from tritonbuild.oci.sparse import Sparse
+from tritonbuild.outputs import Outputs, folder_for
 from tritonbuild.plan import Plan, placed
-from tritonbuild.rule import Dep, Files, RunInfo, TestInfo
+from tritonbuild.rule import Dep, Files, ImageInfo, RunInfo, TestInfo
 from tritonbuild.scheduler import DONE, Job, State, find_output
 from tritonbuild.session import Session, jobs_of
 from tritonbuild.verdict import problems
@@ -71,7 +72,7 @@ class Report:
     metrics: Metrics = field(default_factory=Metrics)
     told_by_files: bool = True
     """Whether the same build is known to have nothing to do where no file has changed. GPUs and
-    their driver are seen in no file."""
+    their driver are seen in no file, nor is the commit that a manifest asks for."""
 
 
 def build(session: Session, patterns: Sequence[Pattern], options: Options) -> Report:
@@ -200,7 +201,9 @@ class Build:
         needed = self._below(wanted)
         self.report.metrics.actions = len(needed)
         gpus = (self.jobs[id].action.needs.gpu for id in needed)
-        self.report.told_by_files = all(gpu is None for gpu in gpus)
+        self.report.told_by_files = all(gpu is None for gpu in gpus) and not any(
+            target.stamped for target in self._plan.targets.values()
+        )
         self._session.listener(Started(len(self._wanted), len(needed)))
         if self._options.dry_run:
             self._foresee(needed)
@@ -299,7 +302,7 @@ class Build:
         status = self._status(target, jobs)
         if all(job.state in DONE for job in jobs) and not self._only_inputs(target):
             try:
-                made = self._outputs.place(target.label, self._entries(target))
+                made = self._place(target)
             except TritonbuildError as error:
                 if self._begins_anew(error):
                     return
@@ -307,6 +310,27 @@ class Build:
                 self._blame(problem.at(label=str(target.label)) for problem in error.problems)
                 status = Status.FAILED
         self._report(TargetEnded(str(target.label), target.declaration.rule.table, status, made))
+
+    def _place(self, target: Target) -> tuple[OutputFile, ...]:
+        """An image is told by its manifest's digest, whatever stands beside it."""
+        entries = self._entries(target)
+        image = self.image(target)
+        if image is None:
+            return self._outputs.place(target.label, entries)
+        self._outputs.place(target.label, {**image.files, **entries}, image.recipes)
+        told = image.descriptor
+        return (
+            OutputFile(folder_for(target.label), told.content.hash, told.size, told.media_type),
+        )
+
+    def image(self, target: Target) -> Sparse | None:
+        """What was made of a target that is an image."""
+        info = target.get(ImageInfo)
+        if info is None:
+            return None
+        folder = find_output(self.jobs[info.layout.action], info.layout.path)
+        assert isinstance(folder, Folder), "a sparse layout is a folder"
+        return Sparse(folder, self._session.blobs)
 
     def _only_inputs(self, target: Target) -> bool:
         """Whether just what a verification or an answer needs was built."""

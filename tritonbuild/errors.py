@@ -4,7 +4,6 @@ and the remedy; and the exit code that says which kind of failure it was.
 
 from __future__ import annotations
 
-import difflib
 import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -180,6 +179,8 @@ def of_code(error: Exception, file: str) -> Problem:
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
     """A remedy that names the nearest of the options, or lists them all."""
+    import difflib
+
     known = sorted(set(options))
     near = difflib.get_close_matches(word, known, n=1)
     if near:

@@ -73,6 +73,25 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """An image, or a document that is attached to it, is where it was to go."""
+
+    label: str
+    place: str
+    """Such as `registry.example/acme/server:v1`."""
+    digest: str
+    """Of its manifest; of an image in a Docker daemon that daemon's own name of it."""
+    artifact_type: str = ""
+    """Of a document."""
+    moved: int = 0
+    """Bytes of blobs and manifests that went there …"""
+    mounted: int = 0
+    """… that the place took over from another repository of its own …"""
+    there: int = 0
+    """… and that it had already."""
+
+
 @dataclass(slots=True)
 class Metrics:
     actions: int = 0
@@ -102,7 +121,7 @@ class Finished:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-Event = Started | ActionStarted | ActionEnded | TargetEnded | Note | Finished
+Event = Started | ActionStarted | ActionEnded | TargetEnded | Shipped | Note | Finished
 Listener = Callable[[Event], None]
 
 
@@ -111,6 +130,8 @@ def to_json(event: Event) -> Mapping[str, Any] | None:
     match event:
         case TargetEnded():
             return {"event": "target", **asdict(event)}
+        case Shipped():
+            return {"event": "shipped", **asdict(event)}
         case Note(text):
             return {"event": "note", "text": text}
         case Finished(exit_code, errors, metrics):

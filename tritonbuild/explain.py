@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from tritonbuild.action import Action, Artifact, Literal, Source, describe
@@ -18,7 +19,9 @@ from tritonbuild.keys import dotted
 from tritonbuild.label import Label
 from tritonbuild.merkle import Entry, File, Folder, Symlink
 
-KIND = "why"
+KIND = "reasons"
+LAST = "last"
+"""Of records: action → its key and status, of which a build asks for every action."""
 SHOWN = 12
 """Digits of a digest that people see."""
 
@@ -148,41 +151,44 @@ class Diary:
     def __init__(self, records: Records):
         self._records = records
 
-    def reasons(self, action: str, key: Digest, facts: Mapping[str, str]) -> tuple[str, ...]:
-        """Why it has to be looked up or run now."""
-        last = self._records.record(KIND, action)
-        if last is not None and last["key"] == key.hash:
+    @cached_property
+    def _last(self) -> dict[str, list[str]]:
+        return self._records.records(LAST, "")
+
+    def reasons(
+        self, action: str, key: Digest, facts: Callable[[], Mapping[str, str]]
+    ) -> tuple[str, ...]:
+        """Why it has to be looked up or run now; facts are only asked for where the key is new."""
+        last = self._last.get(action)
+        if last is not None and last[0] == key.hash:
             return ("nothing changed, but its result is not in the cache",)
-        return tuple(compare(last["facts"] if last else None, facts))
+        before = self._records.record(KIND, action)
+        return tuple(compare(before["facts"] if before else None, facts()))
 
     def keep(
         self,
         action: str,
         key: Digest,
-        facts: Mapping[str, str],
+        facts: Callable[[], Mapping[str, str]],
         *,
         executed: bool,
         reasons: tuple[str, ...],
     ) -> None:
-        last = self._records.record(KIND, action)
-        if not executed and last is not None and last["key"] == key.hash:
-            if last["status"] != "cached":
-                self._records.keep(KIND, action, {**last, "status": "cached"})
-            return
-        ran = time.time() if executed else None
-        entry = {
-            "key": key.hash,
-            "facts": dict(facts),
-            "status": "built" if executed else "cached",
-            "ran": ran,
-            "reasons": list(reasons),
-        }
-        self._records.keep(KIND, action, entry)
+        last, now = self._last.get(action), [key.hash, "built" if executed else "cached"]
+        if executed or last is None or last[0] != key.hash:
+            ran = time.time() if executed else None
+            entry = {"facts": dict(facts()), "ran": ran, "reasons": list(reasons)}
+            self._records.keep(KIND, action, entry)
+        if last != now:
+            self._last[action] = now
+            self._records.keep(LAST, action, now)
 
     def stories(self, label: Label) -> list[Story]:
         """Of every action of a target, those that ran last first."""
+        prefix = f"{label} ("
+        told = self._records.records(KIND, prefix)
         stories = [
-            Story(name, last["key"], last["status"], last["ran"], tuple(last["reasons"]))
-            for name, last in self._records.records(KIND, f"{label} (").items()
+            Story(name, key, status, told[name]["ran"], tuple(told[name]["reasons"]))
+            for name, (key, status) in self._records.records(LAST, prefix).items()
         ]
         return sorted(stories, key=lambda story: -(story.ran or 0))

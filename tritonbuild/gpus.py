@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import SpecifierSet
-
 from tritonbuild.errors import EnvironmentFailure, Problem
 
 GIB = 1 << 30
@@ -51,6 +49,8 @@ class GpuNeed:
 
     def fits(self, gpu: Gpu) -> bool:
         """Whether one GPU will do. `L4` is not found in `L40S`."""
+        from packaging.specifiers import SpecifierSet
+
         word = rf"(?<![A-Za-z0-9]){re.escape(self.name)}(?![A-Za-z0-9])"
         return (
             (not self.name or re.search(word, gpu.name, re.IGNORECASE) is not None)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
-
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
 
 from tritonbuild.errors import Problem, TritonbuildError, UsageError, did_you_mean
 from tritonbuild.keys import KeyPath
@@ -15,17 +13,21 @@ from tritonbuild.manifest import Declaration, Manifests, Package
 from tritonbuild.rule import ByName, Dep, SourceRef
 from tritonbuild.workspace_settings import WORKSPACE
 
+if TYPE_CHECKING:
+    import networkx as nx
+
 Reference = Dep[Any] | SourceRef
 SHOWN = 8
 """Labels that a message lists."""
 
 
 class Graph:
-    """A networkx DiGraph of labels, edges from a target to those that it depends on."""
+    """Labels, with edges from a target to those that it depends on."""
 
     def __init__(self, manifests: Manifests):
         self.manifests = manifests
-        self.targets: nx.DiGraph[Label] = nx.DiGraph()
+        self.targets: dict[Label, dict[Label, None]] = {}
+        """Target → those that it depends on."""
         self.declarations: dict[Label, Declaration] = {}
         self.resolved: dict[Label, Mapping[Reference, list[Label]]] = {}
         """For each target, the labels that each of its references means."""
@@ -41,7 +43,7 @@ class Graph:
                 continue
             declaration = self.declaration(label)
             self.declarations[label] = declaration
-            self.targets.add_node(label)
+            needs = self.targets[label] = {}
             resolved: dict[Reference, list[Label]] = {}
             for ref, key in declaration.references.items():
                 if key[0] in declaration.rule.needed_to_run and label != to_run:
@@ -51,7 +53,7 @@ class Graph:
                 except UsageError as error:
                     problems.extend(error.problems)
                     continue
-                self.targets.add_edges_from((label, other) for other in resolved[ref])
+                needs.update(dict.fromkeys(resolved[ref]))
                 queue.extend(resolved[ref])
             self.resolved[label] = resolved
         if problems:
@@ -130,7 +132,19 @@ class Graph:
 
     def in_order(self) -> Iterator[Label]:
         """Every target after those that it depends on; among equals by label."""
-        return nx.lexicographical_topological_sort(self.targets.reverse(copy=False))
+        sorter = TopologicalSorter(self.targets)
+        sorter.prepare()
+        while ready := sorted(sorter.get_ready()):
+            yield from ready
+            sorter.done(*ready)
+
+    @property
+    def dag(self) -> nx.DiGraph[Label]:
+        """The same for networkx, to ask it questions. It takes long to import."""
+        import networkx as nx
+
+        edges: Any = {target: list(needs) for target, needs in self.targets.items()}
+        return nx.DiGraph(edges)
 
     def _packages(self, pattern: Pattern) -> Iterator[Package]:
         if pattern.recursive:
@@ -141,6 +155,8 @@ class Graph:
             raise self._no_package(str(pattern), pattern.package)
 
     def _no_package(self, text: str, package: str) -> UsageError:
+        import difflib
+
         packages = self.manifests.workspace.packages("")
         near = difflib.get_close_matches(package, packages, n=1) if package else []
         meant = [text.replace(f"//{package}", f"//{other}") for other in near]
@@ -218,9 +234,14 @@ class Graph:
         return sorted(table for table, rule in rules.items() if _provided(rule.provides, wants))
 
     def _refuse_cycles(self) -> None:
-        if nx.is_directed_acyclic_graph(self.targets):
+        try:
+            TopologicalSorter(self.targets).prepare()
+        except CycleError:
+            import networkx as nx
+
+            cycle = [edge[0] for edge in nx.find_cycle(self.dag)]
+        else:
             return
-        cycle = [edge[0] for edge in nx.find_cycle(self.targets)]
         first = self.declarations[cycle[0]]
         key = next(
             key

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,12 @@ class Request:
     """Such as `3.11`."""
     platform: str = ""
     """Such as `x86_64-linux-gnu2.36`."""
+    shown: str = field(default="", compare=False)
+    """What people see of it, where all of it is too much."""
 
     def __str__(self) -> str:
         """For people: without what may be secret in it."""
-        return public(f"{self.kind} {' '.join(self.request)}")
+        return public(f"{self.kind} {self.shown or ' '.join(self.request)}")
 
 
 @dataclass(frozen=True, slots=True, order=True)

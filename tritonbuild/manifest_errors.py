@@ -14,7 +14,8 @@ from tritonbuild.keys import KeyPath, dotted
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-OF_VALUES = ("literal_error", "enum", "greater_than", "less_than", "finite_number", "multiple_of")
+OF_VALUES = ("literal_error", "enum", "greater_than", "less_than", "finite_number", "multiple_of",
+             "value_error")  # fmt: skip
 """How pydantic's kinds of error begin that find the type right and the value wrong."""
 
 WANTED = {
@@ -58,10 +59,11 @@ def _wrong(item: ErrorDetails, where: KeyPath, value: Any) -> tuple[str, list[st
     """Found, expected so far and remedy, of a value of the wrong type, or that is itself wrong."""
     if not item["type"].startswith(OF_VALUES):
         return f"{_show(value)} is {type_name(value)}", [], ""
-    remedy = ""
+    remedy = str(item.get("ctx", {}).get("remedy", ""))
     if item["type"] in ("literal_error", "enum") and isinstance(value, str):
         remedy = _near(value, re.findall("'([^']*)'", item["ctx"]["expected"]))
-    return f"{where[-1]} is {_show(value)}", [], remedy
+    found = _show(value) if isinstance(where[-1], int) else f"{where[-1]} is {_show(value)}"
+    return found, [], remedy
 
 
 def _near(word: str, options: list[str]) -> str:

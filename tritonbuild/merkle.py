@@ -115,10 +115,13 @@ class Folder:
             if digest not in built:
                 if digest not in children:
                     raise ValueError(f"tree lacks its folder {digest}")
-                built[digest] = cls.from_message(children[digest], child)
+                built[digest] = folder = cls.from_message(children[digest], child)
+                folder.digest = digest  # known: it need not be encoded again
             return built[digest]
 
-        return cls.from_message(message.root, child)
+        root = cls.from_message(message.root, child)
+        root.digest = Digest.of_bytes(message.root.SerializeToString(deterministic=True))
+        return root
 
     @classmethod
     def from_message(cls, message: reapi.Directory, child: Callable[[Digest], Folder]) -> Folder:

@@ -6,17 +6,21 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Protocol
 
 from tritonbuild.atomic import make_folders, remove_tree
 from tritonbuild.cache import Blobs
-from tritonbuild.cache.trees import copy, link, materialise
-from tritonbuild.digest import CHUNK
+from tritonbuild.cache.trees import Missing, copy, link, materialise
+from tritonbuild.digest import CHUNK, Digest
 from tritonbuild.errors import ActionError, EnvironmentFailure, OutputsLocked, Problem, of_os_error
 from tritonbuild.events import OutputFile
 from tritonbuild.label import Label
 from tritonbuild.merkle import Conflict, Entry, File, Folder, folder_of
+from tritonbuild.oci.errors import Absent
+from tritonbuild.oci.recipe import Recipe
 from tritonbuild.sources import Sources
 from tritonbuild.workspace import OUTPUTS, placed_look, stands
 
@@ -109,9 +113,14 @@ class Outputs:
         self._sources = sources
         self._records = records
 
-    def place(self, label: Label, entries: Mapping[str, Entry]) -> tuple[OutputFile, ...]:
-        """Makes a target's output folder hold exactly these entries. Raises ActionError, or
-        EnvironmentFailure when the disk is full."""
+    def place(
+        self,
+        label: Label,
+        entries: Mapping[str, Entry],
+        recipes: Mapping[Digest, Recipe] = MappingProxyType({}),
+    ) -> tuple[OutputFile, ...]:
+        """Makes a target's output folder hold exactly these entries; files of `recipes` are put
+        together. Raises ActionError, or EnvironmentFailure when the disk is full."""
         folder = folder_for(label)
         try:
             wanted = folder_of(entries)
@@ -122,7 +131,9 @@ class Outputs:
                 make_folders(self._root / OUTPUTS)
                 # One name will do: a build holds the lock, and places one target after the other.
                 unfinished = self._root / OUTPUTS / f"{UNFINISHED}entry"
-                self._sync(wanted, self._root / folder, unfinished)
+                before = self._records.record(KIND, folder) or {"files": {}}
+                whole = _Whole(self._root, before["files"], recipes)
+                self._sync(wanted, self._root / folder, unfinished, whole)
             except OSError as error:
                 raise of_os_error(error, f"{folder} cannot be written") from None
             self._records.keep(
@@ -147,7 +158,7 @@ class Outputs:
         paths = [folder, *(f"{folder}/{path}" for path in _all_paths(wanted))]
         return {path: placed_look(self._root / path) for path in paths}
 
-    def _sync(self, wanted: Folder, path: Path, temporary: Path) -> None:
+    def _sync(self, wanted: Folder, path: Path, temporary: Path, whole: _Whole) -> None:
         """Folders are kept, files are replaced at once, the rest goes."""
         if path.is_symlink() or not path.is_dir():
             remove_tree(path)
@@ -158,11 +169,17 @@ class Outputs:
         for name, entry in wanted.entries.items():
             target = path / name
             if isinstance(entry, Folder):
-                self._sync(entry, target, temporary)
+                self._sync(entry, target, temporary, whole)
+                continue
+            recipe = whole.recipe(entry)
+            if recipe is not None and whole.stands(entry, target):
                 continue
             large = isinstance(entry, File) and entry.digest.size >= CHUNK
             try:
-                materialise(entry, temporary, self._blobs, link if large else copy)
+                if recipe is None:
+                    materialise(entry, temporary, self._blobs, link if large else copy)
+                else:
+                    _put_together(recipe, temporary, self._blobs)
                 if target.is_dir() and not target.is_symlink():
                     remove_tree(target)
                 temporary.rename(target)
@@ -170,6 +187,38 @@ class Outputs:
                 remove_tree(temporary)
             if isinstance(entry, File):
                 self._sources.linked(entry.digest)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Files that are put together, and what is known of those that were."""
+
+    root: Path
+    before: Mapping[str, list[int] | None]
+    """How every file looked when it was placed."""
+    recipes: Mapping[Digest, Recipe]
+
+    def recipe(self, entry: Entry) -> Recipe | None:
+        return self.recipes.get(entry.digest) if isinstance(entry, File) else None
+
+    def stands(self, entry: Entry, target: Path) -> bool:
+        """Whether a file with the name of its content is there as it was placed."""
+        look = self.before.get(target.relative_to(self.root).as_posix())
+        named = isinstance(entry, File) and target.name == entry.digest.hash
+        return named and look is not None and placed_look(target) == look
+
+
+def _put_together(recipe: Recipe, target: Path, blobs: Blobs) -> None:
+    failure: Absent | None = None
+    try:
+        recipe.write(target, blobs)
+    except Absent as error:
+        failure = error
+    if gone := recipe.missing(blobs):
+        raise Missing(gone)
+    if failure:
+        raise ActionError(failure.problem)
+    target.chmod(0o444)
 
 
 def describe(path: str, entry: Entry) -> OutputFile:

@@ -14,7 +14,7 @@ from tritonbuild.graph import Graph
 from tritonbuild.label import Label
 from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Declaration
-from tritonbuild.rule import RUN, Ask, Files, RunInfo, TestInfo
+from tritonbuild.rule import RUN, Ask, Files, ImageInfo, RunInfo, TestInfo
 from tritonbuild.tools import Tool
 
 
@@ -45,8 +45,8 @@ class Plan:
         info = target.get(TestInfo)
         if info is not None:
             return {info.action} if test else target.actions[info.action].dependencies
-        files = target.get(Files)
-        entries = files.entries.values() if files else ()
+        files, image = target.get(Files), target.get(ImageInfo)
+        entries = [*(files.entries.values() if files else ()), *([image.layout] if image else ())]
         made = {artifact.action for artifact in entries if isinstance(artifact, Output)}
         return made | runs.action.dependencies if runs else made
 

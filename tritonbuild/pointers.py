@@ -6,7 +6,6 @@ the workspace is left as it is.
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import os
 import re
@@ -254,6 +253,8 @@ def _parse_dvc(content: bytes, name: str) -> _Tracked | None:
 
 def _dvc_cache(top: Path, said: _Tracked) -> Path:
     """Where DVC's cache would have a file; `cache.dir` of its configuration may move it."""
+    import configparser
+
     config = configparser.ConfigParser(interpolation=None)
     with_errors = (configparser.Error, UnicodeDecodeError)
     for file in ("config", "config.local"):

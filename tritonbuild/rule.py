@@ -39,6 +39,7 @@ from tritonbuild.errors import (
 )
 from tritonbuild.gpus import GpuNeed
 from tritonbuild.importer import Imported, Importer, ImportRequest, importer
+from tritonbuild.inspector import Fact, Inspector, inspector
 from tritonbuild.keys import KeyPath, dotted, key_path
 from tritonbuild.label import Label
 from tritonbuild.lock import LockedFile, Request
@@ -46,9 +47,12 @@ from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of
 from tritonbuild.pointers import is_pointer, is_pointer_file
 from tritonbuild.redact import public
 from tritonbuild.resolver import Desk, Resolver, resolver
-from tritonbuild.tools import Process, Tool, ToolContext, tool
+from tritonbuild.tools import Bind, Process, Tool, ToolContext, tool
 
 __all__ = [
+    "DOCKERFILE",
+    "REPORT",
+    "SHIPPED",
     "Action",
     "ActionError",
     "ActionId",
@@ -57,6 +61,7 @@ __all__ = [
     "Artifact",
     "Attributes",
     "BaseModel",
+    "Bind",
     "ByName",
     "Conflict",
     "Context",
@@ -65,14 +70,17 @@ __all__ = [
     "Digest",
     "Entry",
     "EnvironmentFailure",
+    "Fact",
     "Field",
     "File",
     "Files",
     "Folder",
     "GpuNeed",
+    "ImageInfo",
     "ImportRequest",
     "Imported",
     "Importer",
+    "Inspector",
     "KeyPath",
     "Label",
     "Literal",
@@ -98,6 +106,7 @@ __all__ = [
     "dotted",
     "folder_of",
     "importer",
+    "inspector",
     "is_pointer",
     "is_pointer_file",
     "key_path",
@@ -111,6 +120,12 @@ __all__ = [
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
 WORKSPACE_DEFAULT = "workspace-default"
+SHIPPED = "shipped"
+"""Output of a tool that `push` starts: `{"digest": …, "moved": bytes, "there": bytes}`."""
+REPORT = "report.json"
+"""Output of a tool that `doctor` starts."""
+DOCKERFILE = "dockerfile.json"
+"""Output of a tool that `compose --emit-dockerfile` starts."""
 
 
 class _Text:
@@ -175,7 +190,8 @@ class SourceRef(_Text):
 class Strict(BaseModel):
     """A table in a manifest: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when it is used: a workspace has targets of few rules.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Attributes(Strict):
@@ -204,6 +220,21 @@ class Files:
 
 
 @dataclass(frozen=True)
+class ImageInfo:
+    """Provider: the target is an image, or an index of images. It is placed as an OCI layout, with
+    the target's Files beside."""
+
+    layout: Output
+    """A sparse layout (`tritonbuild.oci.sparse`)."""
+    tags: tuple[str, ...] = ()
+    """What it is pushed and loaded as; stamps in them are not replaced yet."""
+    attached: Mapping[str, Output] = field(default_factory=dict)
+    """Artifact type → a document about the image, pushed as a referrer."""
+    origins: tuple[str, ...] = ()
+    """References of images in registries that it was built on."""
+
+
+@dataclass(frozen=True)
 class TestInfo:
     """Provider: the target is a verification; its verdict is the exit code of one action."""
 
@@ -216,8 +247,8 @@ class TestInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What an interactive verb starts: a tool that runs until it is stopped, or that prints to
-    standard output and ends."""
+    """What an interactive verb starts: a tool that runs until it is stopped, or that does what the
+    verb says and ends."""
 
     action: Action
 
@@ -226,7 +257,7 @@ class RunInfo:
 class Ask:
     """What an interactive verb asks of its target."""
 
-    verb: typing.Literal["run", "config"] = "run"
+    verb: typing.Literal["run", "config", "push", "doctor", "dockerfile"] = "run"
     """The verb, and the method of the rule that answers it."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What the command line says besides."""
@@ -243,6 +274,11 @@ class Context(Protocol[P_co]):
     """An instance of the rule's Attributes."""
     settings: Mapping[str, str]
     """What the command line says to an interactive verb; empty in a build."""
+
+    @property
+    def epoch(self) -> int:
+        """The time of all that is written: SOURCE_DATE_EPOCH, else 0; seconds since 1970.
+        https://reproducible-builds.org/specs/source-date-epoch/"""
 
     def provider(self, dep: Dep[P]) -> P:
         """Of the one target that the reference means."""
@@ -298,13 +334,23 @@ class Context(Protocol[P_co]):
         *,
         parameters: Mapping[str, Any],
         inputs: Mapping[str, Artifact],
+        outputs: Iterable[str] = (),
         is_test: bool = False,
     ) -> RunInfo:
         """What an interactive verb starts; not part of any build. What the command line says
-        replaces parameters by name. `is_test`: a non-zero exit is a verdict, not a failure."""
+        replaces parameters by name. `outputs` are files that tell the verb something. `is_test`: a
+        non-zero exit is a verdict, not a failure."""
 
     def locked(self, request: Request) -> tuple[LockedFile, ...]:
         """What triton.lock pins for a request."""
+
+    def stamped(self, text: str, key: str = "") -> str:
+        """The text, which the manifest has at a key, with what is known of the repository's commit
+        in the place of `{git.commit}` and the like (`tritonbuild.stamps`). Raises AnalysisError."""
+
+    def stampable(self, text: str, key: str = "") -> str:
+        """A text as it is, whose words are replaced when it is used: no other commit builds the
+        target anew. Raises AnalysisError for a word that means nothing."""
 
     def error(
         self, found: str, *, key: str = "", expected: str = "", remedy: str = ""
@@ -338,3 +384,21 @@ class Rule:
         """What `tritonbuild config` starts: a tool that prints how the target is configured;
         called after `analyze`. By default nothing."""
         raise ctx.error("a target of this rule has no config to show")
+
+    def push(self, ctx: Context[Any]) -> RunInfo:
+        """What `tritonbuild push` starts where the target is no image: a tool that moves what it
+        made to the place that the setting `to` says, in JSON, and tells in its output SHIPPED how
+        that went; called after `analyze`. By default nothing."""
+        raise ctx.error("a target of this rule cannot be pushed")
+
+    def doctor(self, ctx: Context[Any]) -> RunInfo:
+        """What `tritonbuild doctor` starts: a tool that looks at what the target stands for and
+        tells in its output REPORT what it found, a list of `{"subject", "ok", "text", "remedy"}` in
+        JSON; called after `analyze`. By default nothing."""
+        raise ctx.error("a target of this rule cannot be examined")
+
+    def dockerfile(self, ctx: Context[Any]) -> RunInfo:
+        """What `compose --emit-dockerfile` starts: a tool that tells in its output DOCKERFILE how
+        Docker makes the image, path → text in JSON; the setting `name` says what the Dockerfile is
+        called. Called after `analyze`. By default nothing."""
+        raise ctx.error("Docker does not make a target of this rule")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 
 from tritonbuild.action import Action, ActionId, Encoded, Literal, Output, Source, encode
 from tritonbuild.cache import Result
@@ -205,7 +206,7 @@ class Scheduler:
         if job.error is not None:
             raise job.error
         entries, encoded = self.encode(job)
-        facts = facts_of(job.here, job.table, entries)
+        facts = cache(lambda: facts_of(job.here, job.table, entries))
         name = str(job.action.id)
         reasons = self._diary.reasons(name, encoded.key, facts)
         self._listener(ActionStarted(name))

@@ -20,10 +20,10 @@ from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
 from tritonbuild.errors import AnalysisError, Problem, UsageError, did_you_mean, of_os_error
 from tritonbuild.events import Listener, Note
+from tritonbuild.executors import Executor
 from tritonbuild.executors.cached import Cached
 from tritonbuild.executors.inprocess import InProcess
 from tritonbuild.executors.local import Local
-from tritonbuild.executors.sandboxed import Sandboxed
 from tritonbuild.executors.steady import Steady
 from tritonbuild.explain import Diary
 from tritonbuild.graph import Graph
@@ -89,6 +89,11 @@ class Session:
     def tools(self) -> InProcess:
         return InProcess(*self._parts)
 
+    def _programs(self) -> Executor:
+        from tritonbuild.executors.sandboxed import Sandboxed
+
+        return Sandboxed(*self._parts)
+
     @property
     def _parts(self) -> tuple[DiskCache, FirstOf, Trees, Path, Cancellation]:
         return (self.cache, self.blobs, Trees(self.cache), self.cache.tmp, self.cancellation)
@@ -140,7 +145,7 @@ class Session:
         return outputs.locked(self.root, wait=wait, waits=lambda text: self.listener(Note(text)))
 
     def executor(self, *, reuse_tests: bool = True) -> Cached:
-        local = Steady(Local(self.tools, Sandboxed(*self._parts)), self.sources)
+        local = Steady(Local(self.tools, self._programs), self.sources)
         return Cached(local, self.cache, self.cache, self.blobs, reuse_tests=reuse_tests)
 
     def scheduler(

@@ -43,7 +43,8 @@ class Snapshot:
 def name_of(request: Sequence[str]) -> str:
     """Of the snapshot for a request: the words that it was made with, the settings that the
     environment adds, and where code comes from."""
-    settings = sorted(item for item in os.environ.items() if item[0].startswith("TRITONBUILD_"))
+    ours = ("TRITONBUILD_", "SOURCE_DATE_EPOCH")
+    settings = sorted(item for item in os.environ.items() if item[0].startswith(ours))
     words = json.dumps([__version__, sys.version, sys.path, list(request), settings])
     return hashlib.sha256(words.encode()).hexdigest()[:24]
 

@@ -86,6 +86,9 @@ class Sources:
             return None
         return self._workspace.absolute(path)
 
+    def has(self, digest: Digest) -> bool:
+        return self.find(digest) is not None
+
     def recheck(self, digest: Digest) -> None:
         """Nothing to do: whether a file has changed is looked at each time."""
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from .wire import LARGEST, Corrupt, Field, Reader
 
+_NUMBERS_OR_WORDS = (7, 8, 9)
+"""Lists in an attribute; a field for each element."""
 _EXTERNAL = 1
 _DEEPEST = 100
 """Graphs in graphs, as protobuf's parsers allow."""
@@ -120,6 +122,8 @@ class Model:
                     self._read_graph(part, depth + 1)
                 elif part.number in (22, 23):
                     self._read_sparse(part)
+                elif part.number in _NUMBERS_OR_WORDS:
+                    break  # an attribute has one kind of value, and trees have many of these
 
     def _read_tensor(self, tensor: Field) -> bytes:
         """Its name."""

@@ -13,7 +13,7 @@ from tritonbuild.rule import ImportRequest, Label, Problem, UsageError
 from ..model_config.releases import FILE as RELEASE_FILE
 from ..model_config.releases import release_in
 from ..pytriton import COMPONENTS, RELEASES
-from ..server.layout import SHELL_WORD, shell_word
+from ..server.shell import SHELL_WORD, shell_word
 from . import code
 from .found import FoundModel
 from .listing import DVC, Listing, try_to_read

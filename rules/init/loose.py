@@ -13,7 +13,7 @@ from tritonbuild.rule import Problem
 from ..formats import Detected, FormatError, detect, read_signature
 from ..formats.python_model import HOOK, completes_itself
 from ..model_config import message as model_config
-from ..server.layout import shell_word
+from ..server.shell import shell_word
 from . import code
 from .found import FoundModel, lack_io
 from .listing import Listing, Reference, source

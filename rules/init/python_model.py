@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..formats.python_model import HOOK, completes_itself
-from ..server.layout import ENVIRONMENT_KEY
+from ..model_config.environment import KEY as ENVIRONMENT_KEY
 from . import code
 from .found import FoundModel, lack_io, says_io
 from .listing import Listing

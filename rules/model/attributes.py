@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from tritonbuild.rule import ByName, Dep, Field, Rule, SourceRef, Strict, workspace_default
 
@@ -51,6 +51,11 @@ class ModelAttributes(Rule.Attributes):
         description="Version number → a file, which is stored under the name that the backend "
         "looks for; a folder, which becomes the version's folder; an output of another "
         "target, which may be either; or a table file name → one of these.",
+    )
+    weights: Literal["inside", "external"] = Field(
+        default="inside",
+        description="`external`: images leave its versions out, and say which folder has to be "
+        "mounted where.",
     )
     steps: list[Step] = Field(
         default=[],

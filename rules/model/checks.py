@@ -15,7 +15,7 @@ from ..model_config.overlay import lay_over
 from ..model_config.policy import leading_number
 from ..model_config.versions import wrong_number
 from ..paths import EXPECTED, is_relative, overlap
-from ..server.layout import SHELL_WORD, shell_word
+from ..server.shell import SHELL_WORD, shell_word
 
 CONFIG = "config.pbtxt"
 

@@ -11,11 +11,10 @@ from tritonbuild.rule import Artifact, Context, Literal, Source, SourceRef, dott
 
 from ..component import RepoAgentInfo
 from ..distribution import DistributionInfo
-from ..model_config.folder import CHECKSUM, CONFIG_FILE
 from ..model_config.md5 import make_md5
+from ..model_config.places import CHECKSUM, CONFIG_FILE
 from ..servable import ModelInfo
 from ..server.ask import asked, may_know_more
-from ..verify.warmup import make_warmup
 from .attributes import Agent, Cases
 
 
@@ -117,6 +116,8 @@ def add_derived(ctx: Context[Any], parts: Parts) -> None:
     run again when the config is edited."""
     attributes = ctx.attributes
     if isinstance(attributes.warmup, Cases):
+        from ..verify.warmup import make_warmup
+
         parts.parameters["warmup"] = {"count": attributes.warmup.count}
         cases = ctx.sources([attributes.warmup.cases])
         inputs = {f"cases/{path}": artifact for path, artifact in cases.items()}

@@ -9,12 +9,11 @@ from tritonbuild.rule import Context, Files, Rule, RunInfo, SourceRef
 
 from ..component import BackendInfo
 from ..distribution import needed
-from ..model_config.folder import CONFIG, MODEL, RELEASE, make_model
+from ..model_config.folder import make_model
 from ..model_config.gpu import wants_gpu
+from ..model_config.places import CONFIG, MODEL, RELEASE
 from ..python.requirements import checked
 from ..servable import ModelInfo, ServableInfo, servable
-from ..server.serve import serve_info
-from ..server.show import config_info
 from .attributes import ModelAttributes
 from .checks import check
 from .parts import Parts, add_agents, add_derived, add_files, add_steps, sources
@@ -72,6 +71,7 @@ class Models(Rule):
             tuple(sources(ctx)),
             brings_backend,
             wants_gpu(config),
+            attributes.weights == "external",
         )
         held = servable(ctx, [info], "steps" if members else "bls")
         yield Files({model.name: model.tree for model in held.models})
@@ -79,10 +79,19 @@ class Models(Rule):
         yield held
 
     def run(self, ctx: Context[Any]) -> RunInfo:
+        from ..server.serve import serve_info
+
         distribution = needed(ctx, ctx.attributes.distribution)
         return serve_info(ctx, distribution, ctx.own(ServableInfo).models)
 
+    def push(self, ctx: Context[Any]) -> RunInfo:
+        from ..destinations.publish import push_info
+
+        return push_info(ctx, ctx.own(ServableInfo).models)
+
     def config(self, ctx: Context[Any]) -> RunInfo:
+        from ..server.show import config_info
+
         return config_info(ctx, [ctx.own(ModelInfo)], ctx.attributes.distribution)
 
 

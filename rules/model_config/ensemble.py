@@ -6,11 +6,12 @@ https://github.com/triton-inference-server/server/blob/main/docs/user_guide/ense
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonbuild.rule import Problem
 
-from .lint import Member
+if TYPE_CHECKING:
+    from .lint import Member
 
 PLATFORM = "ensemble"
 

@@ -14,10 +14,8 @@ from . import message as model_config
 from .ensemble import identify, lay_out_steps
 from .lines import line_of
 from .overlay import lay_over
+from .places import CONFIG_FILE
 from .sources import Sources, after, all_from, leaves
-
-CONFIG_FILE = "config_file"
-"""Where the tool finds the user's config.pbtxt."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LIMIT = 32 << 20
 """Bytes of an answer that we read."""
 SHA256 = "[0-9a-f]{64}"
-_REMEDY = (
+REMEDY = (
     "does a proxy or a login page answer in its place (HTTPS_PROXY), or does a variable that names "
     "the server name another one?"
 )
@@ -77,7 +77,7 @@ class Answer:
         what = f"a strange {key!r}" if value is not None else f"no {key!r}"
         if not key:
             what = f"a strange {type(value).__name__}"
-        return Refused(f"{self.place} answers {what}", _REMEDY)
+        return Refused(f"{self.place} answers {what}", REMEDY)
 
 
 def ask(
@@ -98,7 +98,7 @@ def content(response: requests.Response, limit: int = LIMIT) -> bytes:
             got += chunk
             if len(got) > limit:
                 place = public(response.url)
-                raise Refused(f"{place} answers more than {limit >> 20} MiB", _REMEDY)
+                raise Refused(f"{place} answers more than {limit >> 20} MiB", REMEDY)
     return bytes(got)
 
 
@@ -109,4 +109,4 @@ def read(response: requests.Response, content: bytes) -> Answer:
     except (ValueError, RecursionError):
         kind = response.headers.get("Content-Type", "").partition(";")[0] or "no type"
         found = f"{place} answers something that is no JSON: {len(content)} bytes, {kind}"
-        raise Refused(found, _REMEDY) from None
+        raise Refused(found, REMEDY) from None

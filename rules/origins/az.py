@@ -35,7 +35,7 @@ _URL = re.compile(
     r"(?:\?versionid=(?P<version>[^?]+))?",
     re.S,
 )
-_REMEDY = (
+REMEDY = (
     "credentials as for Azure's own tools: AZURE_STORAGE_CONNECTION_STRING, "
     "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or `az login`"
 )
@@ -49,39 +49,44 @@ def check(url: str) -> str:
 
 
 def name(url: str) -> str:
-    _, container, blob, _ = _parts(url)
+    _, container, blob, _ = parts(url)
     return blob.rstrip("/").rpartition("/")[2] or container
 
 
 def direct(wanted: Wanted) -> str:
-    _, _, blob, _ = _parts(wanted.url)
+    _, _, blob, _ = parts(wanted.url)
     return "" if not blob or blob.endswith("/") else wanted.url
 
 
 def files(wanted: Wanted) -> list[Remote]:
-    account, container, blob, version = _parts(wanted.url)
-    with _service(account) as service, _told():
+    account, container, blob, version = parts(wanted.url)
+    with connect(account) as service, told():
         if not blob or blob.endswith("/"):
-            items = service.get_container_client(container).list_blobs(blob)
             folder = name(wanted.url)
             return [
                 _remote(account, container, f"{folder}/{item.name.removeprefix(blob)}", item)
-                for item in items
-                if not item.name.endswith("/") and not (item.metadata or {}).get("hdi_isfolder")
+                for item in listed(service, container, blob)
             ]
         client = service.get_blob_client(container, blob, version_id=version or None)
         return [_remote(account, container, name(wanted.url), client.get_blob_properties())]
 
 
+def listed(service: BlobServiceClient, container: str, prefix: str) -> Iterator[Any]:
+    """The blobs below a prefix, with their metadata."""
+    for item in service.get_container_client(container).list_blobs(prefix, include=["metadata"]):
+        if not item.name.endswith("/") and not (item.metadata or {}).get("hdi_isfolder"):
+            yield item
+
+
 def opening(url: str) -> _Blob:
-    return _Blob(*_parts(url))
+    return _Blob(*parts(url))
 
 
 class _Blob:
     """Implements Opening."""
 
     def __init__(self, account: str, container: str, blob: str, version: str):
-        self._service = _service(account)
+        self._service = connect(account)
         self._client = self._service.get_blob_client(container, blob, version_id=version or None)
 
     def open(self, start: int, validator: str) -> Stream:
@@ -91,7 +96,7 @@ class _Blob:
         if start and validator:
             same = {"etag": validator, "match_condition": MatchConditions.IfNotModified}
         try:
-            with _told():
+            with told():
                 stream = self._client.download_blob(offset=start or None, **same)
         except _Changed:
             return self.open(0, "")
@@ -112,13 +117,14 @@ def _own(url: str) -> str:
     return f"az://{match[1]}{unquote(match[2])}" if match else url
 
 
-def _parts(url: str) -> tuple[str, str, str, str]:
+def parts(url: str) -> tuple[str, str, str, str]:
     match = _URL.fullmatch(_own(url))
     assert match is not None, "checked"
     return match["account"], match["container"], match["blob"], match["version"] or ""
 
 
-def _service(account: str) -> BlobServiceClient:
+def connect(account: str, **more: Any) -> BlobServiceClient:
+    """`more` are options of the client."""
     try:
         from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
         from azure.storage.blob import BlobServiceClient
@@ -131,6 +137,7 @@ def _service(account: str) -> BlobServiceClient:
         "initial_backoff": 0,
         "increment_base": 2,
         "permit_redirects": False,  # credentials would go along
+        **more,
     }
     text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
     if re.search(rf"(^|;)AccountName={account}(;|$)|//{account}\.", text):
@@ -138,7 +145,7 @@ def _service(account: str) -> BlobServiceClient:
             return BlobServiceClient.from_connection_string(text, **options)
         except ValueError:
             found = "AZURE_STORAGE_CONNECTION_STRING is not a connection string"
-            raise Refused(found, _REMEDY) from None
+            raise Refused(found, REMEDY) from None
     address = f"https://{account}{HOST}"
     if os.environ.get("AZURE_STORAGE_ACCOUNT") == account:
         if key := os.environ.get("AZURE_STORAGE_KEY"):
@@ -174,14 +181,14 @@ def _remote(account: str, container: str, name: str, item: Any) -> Remote:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """What Azure's errors mean. Their own texts may hold a signature: only codes are told."""
     from azure.core import exceptions
 
     try:
         yield
     except exceptions.ClientAuthenticationError as error:
-        raise Refused(f"Azure refuses access ({error.status_code or 401})", _REMEDY) from None
+        raise Refused(f"Azure refuses access ({error.status_code or 401})", REMEDY) from None
     except exceptions.HttpResponseError as error:
         status, code = error.status_code or 0, getattr(error, "error_code", None) or ""
         if status in (412, 416):
@@ -189,8 +196,8 @@ def _told() -> Iterator[None]:
         if status == 429 or status >= 500:
             raise Passing(f"Azure answers {status} {code}; try again later") from None
         if status == 404:
-            raise Refused(f"it is not there (404 {code})", _REMEDY) from None
-        raise Refused(f"Azure refuses access ({status} {code})", _REMEDY) from None
+            raise Refused(f"it is not there (404 {code})", REMEDY) from None
+        raise Refused(f"Azure refuses access ({status} {code})", REMEDY) from None
     except (exceptions.ServiceResponseTimeoutError, exceptions.ServiceRequestTimeoutError):
         raise Silent(f"no byte came for {SILENCE:g} s") from None
     except exceptions.AzureError as error:
@@ -199,7 +206,7 @@ def _told() -> Iterator[None]:
 
 def _chunks(stream: Any) -> Iterator[bytes]:
     try:
-        with _told():
+        with told():
             yield from stream.chunks()
     except _Changed:
         raise Broken("it was replaced meanwhile") from None

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"gs://(?P<bucket>[\w.-]+)/(?P<object>.*?)(?:#(?P<generation>\d+))?", re.S)
 _ENDPOINT = "https://storage.googleapis.com"
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
-_REMEDY = (
+_READ = "https://www.googleapis.com/auth/devstorage.read_only"
+REMEDY = (
     "credentials as for Google's own tools: `gcloud auth application-default login`, or "
     "GOOGLE_APPLICATION_CREDENTIALS"
 )
@@ -34,54 +34,58 @@ def check(url: str) -> str:
 
 
 def name(url: str) -> str:
-    bucket, object, _ = _parts(url)
+    bucket, object, _ = parts(url)
     return object.rstrip("/").rpartition("/")[2] or bucket
 
 
 def direct(wanted: Wanted) -> str:
-    _, object, _ = _parts(wanted.url)
+    _, object, _ = parts(wanted.url)
     return "" if not object or object.endswith("/") else wanted.url
 
 
 def files(wanted: Wanted) -> list[Remote]:
-    bucket, object, generation = _parts(wanted.url)
-    with _session() as session:
+    bucket, object, generation = parts(wanted.url)
+    with connect() as session:
         if not object or object.endswith("/"):
             return list(_below(session, bucket, object, name(wanted.url)))
         which = {"generation": generation} if generation else {}
-        answer = ask(session, _address(bucket, object), _REMEDY, params=which)
+        answer = ask(session, address(bucket, object), REMEDY, params=which)
         return [_remote(bucket, name(wanted.url), answer)]
 
 
 def opening(url: str) -> Web:
-    bucket, object, generation = _parts(url)
+    bucket, object, generation = parts(url)
     which = f"&generation={generation}" if generation else ""
-    return Web(_session(), f"{_address(bucket, object)}?alt=media{which}", _REMEDY)
+    return Web(connect(), f"{address(bucket, object)}?alt=media{which}", REMEDY)
 
 
-def _parts(url: str) -> tuple[str, str, str]:
+def parts(url: str) -> tuple[str, str, str]:
     match = _URL.fullmatch(url)
     assert match is not None, "checked"
     return match["bucket"], match["object"], match["generation"] or ""
 
 
-def _address(bucket: str, object: str) -> str:
+def address(bucket: str, object: str) -> str:
     return f"{_objects(bucket)}/{quote(object, safe='')}"
 
 
 def _objects(bucket: str) -> str:
-    """Where Google's own tools look for another endpoint than Google's, we do too."""
-    endpoint = (
+    return f"{endpoint()}/storage/v1/b/{quote(bucket, safe='')}/o"
+
+
+def endpoint() -> str:
+    """Where Google's own tools look for another than Google's, we do too."""
+    said = (
         os.environ.get("STORAGE_EMULATOR_HOST")
         or os.environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE")
         or _ENDPOINT
     )
-    if "://" not in endpoint:
-        endpoint = f"http://{endpoint}"
-    return f"{endpoint.rstrip('/')}/storage/v1/b/{quote(bucket, safe='')}/o"
+    if "://" not in said:
+        said = f"http://{said}"
+    return said.rstrip("/")
 
 
-def _session() -> requests.Session:
+def connect(scope: str = _READ) -> requests.Session:
     """With credentials where there are any; an emulator wants none."""
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return plain()
@@ -92,30 +96,35 @@ def _session() -> requests.Session:
     except ImportError as error:
         raise lacks("gs", "gs:// URLs", error) from None
     try:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        credentials, _ = google.auth.default(scopes=[scope])
     except DefaultCredentialsError:
         if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             found = "GOOGLE_APPLICATION_CREDENTIALS names no file with credentials"
-            raise Refused(found, _REMEDY) from None
+            raise Refused(found, REMEDY) from None
         return plain()
     try:
         credentials.refresh(Request())
     except GoogleAuthError as error:
         said = public(str(error.args[0]) if error.args else type(error).__name__)
-        raise Refused(f"Google does not take these credentials: {said}", _REMEDY) from None
+        raise Refused(f"Google does not take these credentials: {said}", REMEDY) from None
     made: requests.Session = AuthorizedSession(credentials)
     prepare(made)
     return made
 
 
 def _below(session: requests.Session, bucket: str, prefix: str, folder: str) -> Iterator[Remote]:
+    for item in listed(session, bucket, prefix):
+        yield _remote(bucket, f"{folder}/{item.text('name').removeprefix(prefix)}", item)
+
+
+def listed(session: requests.Session, bucket: str, prefix: str) -> Iterator[Answer]:
+    """The objects below a prefix."""
     asked: dict[str, str] = {"prefix": prefix}
     while True:
-        page = ask(session, _objects(bucket), _REMEDY, params=asked)
+        page = ask(session, _objects(bucket), REMEDY, params=asked)
         for item in page.each("items"):
-            object = item.text("name")
-            if not object.endswith("/"):  # how consoles mark a folder
-                yield _remote(bucket, f"{folder}/{object.removeprefix(prefix)}", item)
+            if not item.text("name").endswith("/"):  # how consoles mark a folder
+                yield item
         if not (following := page.text("nextPageToken", default="")):
             return
         asked["pageToken"] = following

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from tritonbuild.oci.registry.transport import RETRIES, adapter, reason
 from tritonbuild.rule import public
 
 from .source import (
     CONNECT,
-    RETRIES,
     SILENCE,
     Broken,
     Passing,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 """Bytes that are read at once; a break loses less than that."""
-PATIENCE = 30.0
-"""Seconds that we wait at most when a server says for how long it is busy (Retry-After)."""
 _NETRC = "credentials for it belong in ~/.netrc (or the file that NETRC names)"
 _STATUS = {
     401: "it wants credentials (401)",
@@ -124,26 +122,10 @@ def session() -> requests.Session:
 
 def prepare(made: requests.Session) -> None:
     """Gives a session our patience and manners."""
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    class Impatient(Retry):
-        def get_retry_after(self, response: Any) -> float | None:
-            asked = super().get_retry_after(response)
-            return None if asked is None else min(asked, PATIENCE)
-
-    policy = Impatient(
-        RETRIES,
-        read=0,  # silence was long enough
-        other=0,  # such as a certificate
-        backoff_factor=0.3,
-        status_forcelist=(429, 500, 502, 503, 504),
-        raise_on_status=False,
-    )
     made.headers["Accept-Encoding"] = "identity"  # so that a range is one of the file
     made.max_redirects = 10
     for scheme in ("http://", "https://"):
-        made.mount(scheme, HTTPAdapter(max_retries=policy))
+        made.mount(scheme, adapter())
 
 
 def get(
@@ -221,10 +203,3 @@ def _validator(response: requests.Response) -> str:
     if tag and not tag.startswith("W/"):
         return tag
     return response.headers.get("Last-Modified", "")
-
-
-def reason(error: Exception) -> str:
-    """The innermost cause, without the objects that HTTP libraries print."""
-    cause = getattr(error.args[0], "reason", error) if error.args else error
-    text = re.sub(r"<[^>]* object at 0x[0-9a-f]+>:? ?|^\w+Connection\([^)]*\): ", "", str(cause))
-    return public(text)

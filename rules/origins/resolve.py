@@ -17,7 +17,7 @@ from tritonbuild.rule import (
 )
 
 from ..paths import EXPECTED, is_relative, overlap
-from .fetch import NETWORK
+from .bring import NETWORK
 from .source import Passing, Refused, Remote, Source, Wanted, source_of
 from .transfer import Expected, WrongFileError, transfer
 

@@ -27,7 +27,7 @@ from .source import (
 )
 
 _URL = re.compile(r"s3://(?P<bucket>[\w.-]+)/(?P<key>.*?)(?:\?versionId=(?P<version>[^?]+))?", re.S)
-_REMEDY = (
+REMEDY = (
     "credentials as for the AWS command line: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "AWS_PROFILE, or the instance's role"
 )
@@ -38,19 +38,19 @@ def check(url: str) -> str:
 
 
 def name(url: str) -> str:
-    bucket, key, _ = _parts(url)
+    bucket, key, _ = parts(url)
     return key.rstrip("/").rpartition("/")[2] or bucket
 
 
 def direct(wanted: Wanted) -> str:
-    _, key, _ = _parts(wanted.url)
+    _, key, _ = parts(wanted.url)
     return "" if not key or key.endswith("/") else wanted.url
 
 
 def files(wanted: Wanted) -> list[Remote]:
-    bucket, key, version = _parts(wanted.url)
-    client = _client()
-    with _told():
+    bucket, key, version = parts(wanted.url)
+    client = connect()
+    with told():
         if not key or key.endswith("/"):
             return list(_below(client, bucket, key, name(wanted.url)))
         head = client.head_object(
@@ -60,7 +60,7 @@ def files(wanted: Wanted) -> list[Remote]:
 
 
 def opening(url: str) -> _Object:
-    return _Object(*_parts(url))
+    return _Object(*parts(url))
 
 
 class _Object:
@@ -68,7 +68,7 @@ class _Object:
 
     def __init__(self, bucket: str, key: str, version: str):
         self._place = {"Bucket": bucket, "Key": key, **_version(version)}
-        self._client = _client()
+        self._client = connect()
 
     def open(self, start: int, validator: str) -> Stream:
         arguments = dict(self._place)
@@ -77,7 +77,7 @@ class _Object:
             if validator:
                 arguments["IfMatch"] = validator
         try:
-            with _told():
+            with told():
                 answer = self._client.get_object(**arguments)
         except _Changed:
             return self.open(0, "")
@@ -93,13 +93,14 @@ class _Changed(Exception):
     """Another object stands there, or no such range can be had."""
 
 
-def _parts(url: str) -> tuple[str, str, str]:
+def parts(url: str) -> tuple[str, str, str]:
     match = _URL.fullmatch(url)
     assert match is not None, "checked"
     return match["bucket"], match["key"], match["version"] or ""
 
 
-def _client() -> Any:
+def connect(connections: int = 10) -> Any:
+    """A client, with as many connections at once as are kept."""
     try:
         import boto3
         from botocore import UNSIGNED
@@ -114,13 +115,14 @@ def _client() -> Any:
         config = Config(
             connect_timeout=CONNECT,
             read_timeout=SILENCE,
+            max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": RETRIES + 1},
             **public_only,
         )
         # Outside AWS any region will do; inside, the bucket tells its own.
         return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
     except (BotoCoreError, ValueError) as error:
-        raise Refused(f"boto3 is not well configured: {public(str(error))}", _REMEDY) from None
+        raise Refused(f"boto3 is not well configured: {public(str(error))}", REMEDY) from None
 
 
 def _below(client: Any, bucket: str, prefix: str, folder: str) -> Iterator[Remote]:
@@ -175,7 +177,7 @@ def _sha256(head: Any) -> str:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     from botocore import exceptions
 
     try:
@@ -189,7 +191,7 @@ def _told() -> Iterator[None]:
             raise Passing(f"S3 answers {status} {code}; try again later") from None
         if status == 404:
             raise Refused(f"it is not there (404 {code})") from None
-        raise Refused(f"S3 refuses access ({status} {code})", _REMEDY) from None
+        raise Refused(f"S3 refuses access ({status} {code})", REMEDY) from None
     except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
         raise Silent(f"no byte came for {SILENCE:g} s") from None
     except (
@@ -198,7 +200,7 @@ def _told() -> Iterator[None]:
         exceptions.TokenRetrievalError,
         exceptions.CredentialRetrievalError,
     ) as error:
-        raise Refused(f"no credentials for S3: {public(str(error))}", _REMEDY) from None
+        raise Refused(f"no credentials for S3: {public(str(error))}", REMEDY) from None
     except exceptions.ParamValidationError as error:
         raise Refused(f"it cannot be asked for: {public(str(error))}") from None
     except exceptions.BotoCoreError as error:

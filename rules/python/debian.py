@@ -12,24 +12,32 @@ from typing import IO, BinaryIO
 from tritonbuild.rule import EnvironmentFailure, Problem
 
 MIRROR = "TRITONBUILD_DEBIAN_MIRROR"
-"""Environment variable: a mirror to ask first, as apt names it: `http://mirror.example/debian`."""
+"""Environment variable: a mirror to ask first, as apt names it: `http://mirror.example/debian`.
+Security updates lie beside it: `http://mirror.example/debian-security`."""
 _CURRENT = "http://deb.debian.org/debian"
-_SNAPSHOT = "https://snapshot.debian.org/archive/debian"
+_SNAPSHOT = "https://snapshot.debian.org/archive"
 
 
-def archive_url(snapshot: str, path: str) -> str:
+def archive_url(snapshot: str, path: str, archive: str = "debian") -> str:
     """The lasting address of a file: mirrors drop old versions, the archive of all of them does
-    not. `snapshot` is a time such as `20261121T000000Z`, `path` that of the Packages index."""
-    return f"{_SNAPSHOT}/{snapshot}/{path}"
+    not. `snapshot` is a time such as `20261121T000000Z`, `path` that of the Packages index,
+    `archive` may be `debian-security`."""
+    return f"{_SNAPSHOT}/{archive}/{snapshot}/{path}"
 
 
 def addresses(url: str) -> list[str]:
     """Where to ask for a file: mirrors first for one of Debian's archive, which is slow."""
-    match = re.fullmatch(rf"{re.escape(_SNAPSHOT)}/[0-9TZ]+/(.+)", url)
+    match = re.fullmatch(rf"{re.escape(_SNAPSHOT)}/(debian(?:-security)?)/[0-9TZ]+/(.+)", url)
     if match is None:
         return [url]
-    mirrors = (os.environ.get(MIRROR), _CURRENT)
-    return [*(f"{mirror.rstrip('/')}/{match[1]}" for mirror in mirrors if mirror), url]
+    return [*(f"{mirror}/{match[2]}" for mirror in mirrors(match[1])), url]
+
+
+def mirrors(archive: str) -> list[str]:
+    """Of `debian` or `debian-security`, the one that the user names first."""
+    named = (os.environ.get(MIRROR), _CURRENT)
+    suffix = archive.removeprefix("debian")
+    return [f"{mirror.rstrip('/')}{suffix}" for mirror in named if mirror]
 
 
 @dataclass(frozen=True)
@@ -49,16 +57,7 @@ def members(package: BinaryIO) -> Iterator[Member]:
     """The files of a .deb; links that leave it are left out. Raises EnvironmentFailure."""
     from debian.debfile import DebFile
 
-    try:
-        import lzma  # noqa: F401  # tarfile reads data.tar.xz with it
-    except ImportError:
-        raise EnvironmentFailure(
-            Problem(
-                "this Python has no lzma module, so Debian packages cannot be read",
-                "a Python built with liblzma",
-                "install liblzma-dev and build this Python again, or use the system's Python",
-            )
-        ) from None
+    need_lzma()
     with DebFile(fileobj=package) as deb, deb.data.tgz() as archive:
         for info in archive:
             path = posixpath.normpath(info.name).lstrip("/")
@@ -70,3 +69,17 @@ def members(package: BinaryIO) -> Iterator[Member]:
                 if content is not None:
                     with content:
                         yield Member(path, bool(info.mode & 0o100), content, not info.isfile())
+
+
+def need_lzma() -> None:
+    """Debian's indexes and packages are compressed with it. Raises EnvironmentFailure."""
+    try:
+        import lzma  # noqa: F401
+    except ImportError:
+        raise EnvironmentFailure(
+            Problem(
+                "this Python has no lzma module, so Debian packages cannot be read",
+                "a Python built with liblzma",
+                "install liblzma-dev and build this Python again, or use the system's Python",
+            )
+        ) from None

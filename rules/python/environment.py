@@ -36,11 +36,11 @@ def environment(ctx: Context[Any], python: PythonInfo, requirements: Iterable[st
         request = Request("pypi", tuple(sorted(wanted)), python.version, python.platform)
         name = f"environment {' '.join(request.request)}"
         for file in ctx.locked(request):
-            inputs[f"wheels/{file.name.removesuffix('.whl')}"] = _unpacked(ctx, file)
+            inputs[f"wheels/{file.name.removesuffix('.whl')}"] = unpacked(ctx, file)
     return ctx.tool(make_environment, name=name, inputs=inputs, outputs=["tree"])["tree"]
 
 
-def _unpacked(ctx: Context[Any], file: LockedFile) -> Output:
+def unpacked(ctx: Context[Any], file: LockedFile) -> Output:
     inputs = {"wheel": fetch(ctx, file, "pypi")}
     name = f"unpack {known(file)}"
     return ctx.tool(unpack_wheel, name=name, inputs=inputs, outputs=["site"])["site"]

@@ -29,6 +29,7 @@ from tritonbuild.rule import (
 from .debian import archive_url, members
 from .fetch import fetch
 
+DEFAULT = "3.11"
 SITE = "lib/python3/dist-packages"
 """Where Debian's Python looks for packages, below its prefix."""
 

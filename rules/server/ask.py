@@ -8,10 +8,10 @@ from tritonbuild.rule import Artifact, Context, GpuNeed, Needs, ToolContext, too
 
 from ..distribution import DistributionInfo
 from ..model_config.completion import Full, never_completes
+from ..model_config.environment import KEY as ENVIRONMENT_KEY
 from ..model_config.sources import after, leaves
 from ..servable import ModelInfo, servable
 from .inputs import served
-from .layout import ENVIRONMENT_KEY
 
 CONFIG = "config.json"
 OFFLINE = "offline.json"
@@ -57,6 +57,7 @@ def ask(ctx: ToolContext) -> None:
 
 def _asked(ctx: ToolContext, offline: Full) -> Full:
     from .diagnose import ServerError, without_gpu
+    from .launch import FromLayout
     from .layout import lay_out
     from .model_status import config_of
     from .process import server
@@ -65,7 +66,7 @@ def _asked(ctx: ToolContext, offline: Full) -> Full:
     log.touch()
     layout = lay_out(ctx, ctx.scratch / "server")
     try:
-        with server(ctx, layout, log, timeout=TIMEOUT) as running:
+        with server(ctx, FromLayout(layout), log, timeout=TIMEOUT) as running:
             config: Any = config_of(running, name)
     except ServerError as error:
         if ctx.gpus:

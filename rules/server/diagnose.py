@@ -28,6 +28,12 @@ _REQUEST = re.compile(
     r"^(?:\[request id: .*?\] )?(?:Failed to process the request\(s\) .*?message: )?"
 )
 _FATAL = re.compile(r"^error: (?P<why>.*)")
+_BAD, _UNKNOWN = "bad option", "unrecognized option"
+_OPTION = re.compile(
+    rf"^(?:Bad option: \"(?P<option>.*?)\"\.\n(?P<why>.*)|.*: (?P<unknown>{_UNKNOWN} .*))$",
+    re.MULTILINE,
+)
+_ERROR = re.compile(r"^E\d{4} ")
 _RECORD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ [\w.]+:\d+\] (?P<text>.*)$")
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'")
 _NO_GPU = re.compile(r"has kind KIND_GPU but |no CUDA-capable device")
@@ -89,8 +95,13 @@ def reasons(log: str, places: Places) -> list[Problem]:
     """What the log gives as reasons, most telling first; none if it gives none."""
     told = dict.fromkeys(_reasons(log, places))
     if not told:
-        told = dict.fromkeys(found["why"] for found in _find(_FATAL, log))
+        told = dict.fromkeys([*(found["why"] for found in _find(_FATAL, log)), *_options(log)])
     return [Problem(text, remedy=_remedy(text)) for text in told]
+
+
+def last_error(log: str) -> str:
+    """What it logged last as an error; empty: nothing."""
+    return next((_text(x) for x in reversed(log.splitlines()) if _ERROR.match(x)), "")
 
 
 def without_gpu(problems: Iterable[Problem], remedy: str) -> Iterator[Problem]:
@@ -121,7 +132,15 @@ def _reasons(log: str, places: Places) -> Iterator[str]:
         yield f"a library is missing: {found['why']}"
 
 
+def _options(log: str) -> Iterator[str]:
+    for found in _OPTION.finditer(log):
+        yield found["unknown"] or f"{_BAD} {found['option']}: {found['why']}"
+
+
 def _remedy(why: str) -> str:
+    if why.startswith((_BAD, _UNKNOWN)):
+        log = "the server's log (a verification's server.log)"
+        return f"`server` of the image says it; {log} has what it may say"
     found = _MISSING.search(why)
     if found is None:
         return ""

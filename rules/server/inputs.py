@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tritonbuild.rule import Artifact, Context, Source
+from tritonbuild.rule import Artifact, Context, Dep, Source
 
-from ..component import ComponentInfo
+from ..component import BackendInfo, CacheInfo, ComponentInfo
 from ..distribution import DistributionInfo
 from ..python.environment import environment
 from ..servable import ModelInfo
@@ -33,29 +33,26 @@ def served(
 
     Raises AnalysisError when the distribution lacks a component, and for two of one name.
     """
-    inputs: Inputs = {"distribution": distribution.tree}
+    inputs: Inputs = {"distribution": distribution.on_host(ctx).tree}
     parameters: Parameters = {"environments": {}, "sources": {}}
-    known: dict[tuple[str, str], ComponentInfo] = {}
     names: dict[frozenset[str], str] = {}
-    cached: dict[str, ModelInfo] = {}
-    for model in sorted(models, key=lambda model: model.name):
+    models = sorted(models, key=lambda model: model.name)
+    for component in components(ctx, distribution, models):
+        if component.folder is not None:
+            inputs[f"{component.kind}/{component.name}"] = component.folder
+        if isinstance(component.folder, Source):
+            path = f"{component.kind}/{component.name}/"
+            parameters["sources"][path] = f"{component.folder.path}/"
+    cache = cache_of(ctx, models)
+    if cache is not None:
+        parameters["cache"] = {"name": cache.name, "config": dict(cache.config)}
+    for model in models:
         inputs[f"models/{model.name}"] = model.tree
         for path, source in model.sources:
             parameters["sources"][f"models/{model.name}/{path}"] = source
-        needed = (*([model.backend] if model.backend else []), *model.agents, *model.caches)
-        for component in needed:
-            _add(ctx, distribution, component, model, known, inputs)
-            if isinstance(component.folder, Source):
-                path = f"{component.kind}/{component.name}/"
-                parameters["sources"][path] = f"{component.folder.path}/"
-        for cache in model.caches:
-            cached.setdefault(cache.name, model)
-            parameters["cache"] = {"name": cache.name, "config": dict(cache.config)}
         backend = model.backend
-        if backend is None or not (backend.python_based or backend.name == "python"):
+        if backend is None or not runs_python(backend):
             continue
-        if backend.python_based:
-            distribution.component("backends", "python", ctx)
         requirements = frozenset((*backend.requirements, *model.requirements))
         path = "environment"
         if requirements:
@@ -65,35 +62,86 @@ def served(
             path = f"environments/{own}"
         if path not in inputs:
             inputs[path] = environment(
-                ctx, distribution.python, {*distribution.constraints, *requirements}
+                ctx, distribution.on_host(ctx).python, {*distribution.constraints, *requirements}
             )
-    if len(cached) > 1:
-        told = ", ".join(f"{name!r} of {model.label}" for name, model in sorted(cached.items()))
-        raise ctx.error(
-            f"its models want {len(cached)} response caches: {told}",
-            expected="one: a server has one response cache at most",
-            remedy="serve and verify these models separately",
-        )
     return inputs, parameters
 
 
-def _add(
+IMAGE = "image"
+
+
+def in_image(image: Artifact, models: Iterable[ModelInfo]) -> tuple[Inputs, Parameters]:
+    """The same of models that an image carries: it has all that they need. `models/NAME` say which
+    they are; the parameter `external` names those of their versions that it leaves out."""
+    inputs: Inputs = {IMAGE: image}
+    sources: dict[str, str] = {}
+    external: list[str] = []
+    for model in models:
+        inputs[f"models/{model.name}"] = model.tree
+        sources |= {f"models/{model.name}/{path}": source for path, source in model.sources}
+        external += [f"models/{model.name}/{n}" for n in model.versions if model.external]
+    return inputs, {"external": external, "sources": sources}
+
+
+PYTHON = BackendInfo("backends", "python", None, False, ())
+"""The distribution's."""
+
+
+def runs_python(backend: BackendInfo) -> bool:
+    """Whether its models run in the python backend."""
+    return backend.python_based or backend.name == "python"
+
+
+def components(
     ctx: Context[Any],
     distribution: DistributionInfo,
-    component: ComponentInfo,
-    model: ModelInfo,
-    known: dict[tuple[str, str], ComponentInfo],
-    inputs: Inputs,
+    models: Iterable[ModelInfo],
+    more: Iterable[ComponentInfo] = (),
+) -> list[ComponentInfo]:
+    """What these models need, and more, each once, sorted; not what models bring themselves.
+    Raises AnalysisError when the distribution lacks one, and for two of one name."""
+    known: dict[tuple[str, str], ComponentInfo] = {}
+    for model in models:
+        backend = [] if model.backend is None or model.brings_backend else [model.backend]
+        for component in (*backend, *model.agents, *model.caches):
+            _add(ctx, component, known)
+    for component in more:
+        _add(ctx, component, known)
+    if any(component.python_based for component in known.values()):
+        known.setdefault((PYTHON.kind, PYTHON.name), PYTHON)
+    for component in known.values():
+        if component.folder is None:
+            distribution.component(component.kind, component.name, ctx)
+    return [component for _, component in sorted(known.items())]
+
+
+def _add(
+    ctx: Context[Any], component: ComponentInfo, known: dict[tuple[str, str], ComponentInfo]
 ) -> None:
-    """Puts a component where the server finds it."""
-    kind, name = component.kind, component.name
-    other = known.setdefault((kind, name), component)
+    other = known.setdefault((component.kind, component.name), component)
     if other != component:
         raise ctx.error(
-            f"two {kind} are called {name!r}, and one server can have only one",
+            f"two {component.kind} are called {component.name!r}, and one server can have only one",
             remedy="serve and verify their models separately",
         )
-    if component.folder is not None:
-        inputs[f"{kind}/{name}"] = component.folder
-    elif not (component is model.backend and model.brings_backend):
-        distribution.component(kind, name, ctx)
+
+
+def cache_of(
+    ctx: Context[Any], models: Iterable[ModelInfo], named: Iterable[Dep[CacheInfo]] = ()
+) -> CacheInfo | None:
+    """The response cache of a server of these models, or of those that are named for it. Raises
+    AnalysisError for several."""
+    wanted = {
+        cache.name: (cache, f"of {model.label}") for model in models for cache in model.caches
+    }
+    for dep in named:
+        cache = ctx.provider(dep)
+        wanted.setdefault(cache.name, (cache, "of `caches`"))
+    if len(wanted) > 1:
+        told = ", ".join(f"{name!r} {whose}" for name, (_, whose) in sorted(wanted.items()))
+        raise ctx.error(
+            f"its models want {len(wanted)} response caches: {told}",
+            expected="one: a server has one response cache at most",
+            remedy="serve and verify these models separately",
+        )
+    return next((cache for cache, _ in wanted.values()), None)

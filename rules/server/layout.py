@@ -5,22 +5,17 @@ shared folders that nobody may change.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonbuild.rule import EnvironmentFailure, Folder, Problem, ToolContext
+from tritonbuild.rule import ActionError, EnvironmentFailure, Folder, Problem, ToolContext
 
 from ..component import SECRETS
 from .diagnose import Places, ServerError
-
-SHELL_WORD = re.compile(r"[A-Za-z0-9_./+=,@:%^~-]+")
-"""What `bash -c` takes as one word: the python backend quotes nothing."""
-ENVIRONMENT_KEY = "EXECUTION_ENV_PATH"
-"""The parameter in config.pbtxt that names a model's Python environment."""
+from .shell import SHELL_WORD
 
 
 @dataclass(frozen=True)
@@ -59,11 +54,6 @@ class Layout:
     @property
     def repository(self) -> Path:
         return self.root / "models"
-
-
-def shell_word(name: str) -> str:
-    """A name like that one which a shell takes as one word."""
-    return re.sub(r"[^A-Za-z0-9_.+=,@:%^~-]", "_", name)
 
 
 def lay_out(ctx: ToolContext, root: Path, *, all_gpus: bool = False) -> Layout:
@@ -167,24 +157,13 @@ def _copy(source: str, target: str) -> str:
 
 def _use_environment(model: Path, environment: Path) -> None:
     """Rewrites a model's config so that it runs in its own environment."""
-    from google.protobuf import text_format
+    from ..model_config.environment import CONFIG, with_environment
 
-    from ..model_config.message import empty
-
-    file = model / "config.pbtxt"
-    config: Any = empty()
+    file = model / CONFIG
+    text = file.read_text() if file.exists() else ""
     try:
-        text_format.Parse(file.read_text() if file.exists() else "", config)
-    except text_format.ParseError as error:
-        raise ServerError(Problem(f"{model.name}/config.pbtxt: {error}")) from None
-    if ENVIRONMENT_KEY in config.parameters:
-        raise ServerError(
-            Problem(
-                f"{model.name}/config.pbtxt has {ENVIRONMENT_KEY} and the model has requirements",
-                "one of the two",
-                "take the parameter away, and the build makes the environment",
-            )
-        )
-    config.parameters[ENVIRONMENT_KEY].string_value = str(environment)
+        written = with_environment(text, str(environment), model.name)
+    except ActionError as error:
+        raise ServerError(*error.problems) from None
     file.unlink(missing_ok=True)
-    file.write_text(text_format.MessageToString(config))
+    file.write_text(written)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from typing import Any
 
 from tritonbuild.rule import Problem, Process, ToolContext
 
-from . import diagnose, linkage, ports, stubs
-from .diagnose import ServerError
-from .layout import Layout
+from . import diagnose, ports, stubs
+from .diagnose import Places, ServerError
+from .launch import Launch
 from .ports import LOOPBACK, Ports
 
 INTERVAL = 0.05
@@ -48,16 +47,11 @@ class Server:
 
     def ask(self, method: str, path: str) -> tuple[int, Any]:
         """Its HTTP status and the JSON that came with it, if any. Raises UnreachableError."""
-        connection = HTTPConnection(LOOPBACK, self.ports.http, timeout=5)
         try:
-            connection.request(method, path)
-            response = connection.getresponse()
-            body = response.read()
-            return response.status, json.loads(body) if body else None
+            status, body = _answer(self.ports.http, method, path)
+            return status, json.loads(body) if body else None
         except (OSError, HTTPException, ValueError) as error:
             raise UnreachableError(f"{method} {path}: {error}") from None
-        finally:
-            connection.close()
 
     @property
     def gone(self) -> str:
@@ -76,16 +70,28 @@ class Server:
             about = self.ask("GET", "/v2")[1]
             if not isinstance(about, dict) or about.get("name") != self.identity:
                 return False
-            with socket.create_connection((LOOPBACK, self.ports.metrics), timeout=5):
-                return self.ask("GET", "/v2/health/ready")[0] == 200
-        except (OSError, UnreachableError):
+            # Who only listens there may be a stranger.
+            metrics, _ = _answer(self.ports.metrics, "GET", "/metrics")
+            return (metrics, self.ask("GET", "/v2/health/ready")[0]) == (200, 200)
+        except (OSError, HTTPException, UnreachableError):
             return False
+
+
+def _answer(port: int, method: str, path: str) -> tuple[int, bytes]:
+    """Raises OSError, HTTPException."""
+    connection = HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
 
 
 @contextmanager
 def server(
     ctx: ToolContext,
-    layout: Layout,
+    launch: Launch,
     log: Path,
     *,
     timeout: float,
@@ -98,13 +104,15 @@ def server(
     are found. `glance` is called now and then while it starts. Raises ServerError; what the server
     said stays in the log file.
     """
-    linkage.check(ctx, layout)
+    launch.check(ctx)
     for _ in range(1 if fixed else ATTEMPTS):
         with _ports(fixed) as chosen:
             log.write_bytes(b"")
-            running = _start(ctx, layout, log, chosen)
+            identity = f"tritonbuild-{secrets.token_hex(8)}"
+            process = launch.start(ctx, log, chosen, identity)
+            running = Server(process, chosen, log, identity)
             try:
-                if _wait(ctx, running, layout, timeout, glance):
+                if _wait(ctx, running, launch.places, timeout, glance):
                     yield running
                     return
             finally:
@@ -123,31 +131,10 @@ def _ports(fixed: Ports | None) -> Iterator[Ports]:
             yield found
 
 
-def _start(ctx: ToolContext, layout: Layout, log: Path, chosen: Ports) -> Server:
-    identity = f"tritonbuild-{secrets.token_hex(8)}"
-    argv = [
-        str(layout.server),
-        f"--id={identity}",
-        f"--model-repository={layout.repository}",
-        f"--backend-directory={layout.backends}",
-        f"--repoagent-directory={layout.repoagents}",
-        f"--cache-directory={layout.caches}",
-        f"--backend-config=python,shm-region-prefix-name={identity}",
-        "--model-control-mode=none",
-        "--exit-on-error=true",
-    ]
-    if layout.cache:
-        argv.append(f"--cache-config={layout.cache}")
-    for service, port in chosen._asdict().items():
-        argv += [f"--{service}-address={LOOPBACK}", f"--{service}-port={port}"]
-    process = ctx.start(argv, env=layout.variables, cwd=layout.root, log=log, shm_prefix=identity)
-    return Server(process, chosen, log, identity)
-
-
 def _wait(
     ctx: ToolContext,
     running: Server,
-    layout: Layout,
+    places: Places,
     timeout: float,
     glance: Callable[[], None],
 ) -> bool:
@@ -161,9 +148,9 @@ def _wait(
         if ended is not None:
             if diagnose.taken_port(_read(running.log)):
                 return False
-            raise _failure(
-                f"tritonserver ended while it started ({diagnose.outcome(ended)})", running, layout
-            )
+            what = f"tritonserver ended while it started ({diagnose.outcome(ended)})"
+            said = places.in_text(diagnose.last_error(_read(running.log)))
+            raise _failure(f"{what}: {said}" if said else what, running, places)
         if running.is_ready and not diagnose.taken_port(_read(running.log)):
             running.start_seconds = time.monotonic() - began
             return True
@@ -171,25 +158,25 @@ def _wait(
             raise _failure(
                 f"the Python process of a model ended while the model was loading ({dead})",
                 running,
-                layout,
+                places,
             )
         if time.monotonic() - began > timeout:
             raise _failure(
                 f"the server was not ready after {timeout:g} s",
                 running,
-                layout,
+                places,
                 "if it only takes longer, give it a longer `timeout`",
             )
         time.sleep(INTERVAL)
 
 
-def _failure(what: str, running: Server, layout: Layout, remedy: str = "") -> ServerError:
+def _failure(what: str, running: Server, places: Places, remedy: str = "") -> ServerError:
     """Says why, from the log, and what state that left the server in."""
     log = _read(running.log)
     loading = diagnose.still_loading(log)
     if loading:
         what += f"; still loading: {', '.join(loading)}"
-    told = diagnose.reasons(log, layout.places)
+    told = diagnose.reasons(log, places)
     if not told:
         return ServerError(Problem(what, remedy=remedy))
     return ServerError(*told, *([what] if loading else []))

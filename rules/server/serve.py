@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tritonbuild.rule import Context, Problem, RunInfo, ToolContext, UsageError, tool
 
 from ..distribution import DistributionInfo
 from ..servable import ModelInfo
 from .inputs import served
+
+if TYPE_CHECKING:
+    from .launch import Launch
+    from .ports import Ports
 
 PORTS = {"http_port": 8000, "grpc_port": 8001, "metrics_port": 8002}
 """Triton's own."""
@@ -35,43 +39,60 @@ def _port(name: str, value: object) -> int:
 @tool("serve", version=1)
 def serve(ctx: ToolContext) -> int:
     """Serves until the build is cancelled or the server ends; its log is shown as it comes."""
+    from .launch import FromLayout
     from .layout import lay_out
-    from .ports import LOOPBACK, Ports
+
+    chosen = ports_of(ctx)
+    return attend(ctx, FromLayout(lay_out(ctx, ctx.scratch / "server", all_gpus=True)), chosen)
+
+
+def ports_of(ctx: ToolContext) -> Ports:
+    """What the parameters say. Raises UsageError."""
+    from .ports import Ports
+
+    return Ports(*(_port(name, ctx.parameters[name]) for name in PORTS))
+
+
+def attend(ctx: ToolContext, launch: Launch, ports: Ports) -> int:
+    """Runs a server, in the foreground."""
     from .process import server
 
-    chosen = Ports(*(_port(name, ctx.parameters[name]) for name in PORTS))
     log = ctx.scratch / "server.log"
-    layout = lay_out(ctx, ctx.scratch / "server", all_gpus=True)
     log.touch()
     with (
         log.open(errors="replace") as said,
         server(
             ctx,
-            layout,
+            launch,
             log,
             timeout=float("inf"),
-            fixed=chosen,
-            glance=lambda: _show(said.read(), ctx),
+            fixed=ports,
+            glance=lambda: show(said.read(), ctx),
         ) as running,
     ):
         for model in running.models():
             state = model.get("state") or "not loaded"
-            _show(f"{model['name']} version {model.get('version', '?')}: {state}\n", ctx)
-        _show(
-            f"HTTP     http://{LOOPBACK}:{chosen.http}\n"
-            f"gRPC     {LOOPBACK}:{chosen.grpc}\n"
-            f"metrics  http://{LOOPBACK}:{chosen.metrics}/metrics\n",
-            ctx,
-        )
+            show(f"{model['name']} version {model.get('version', '?')}: {state}\n", ctx)
+        show(addresses(ports), ctx)
         while not ctx.cancelled:
-            _show(said.read(), ctx)
+            show(said.read(), ctx)
             if running.gone:
-                _show(f"{said.read()}{running.gone}\n", ctx)
+                show(f"{said.read()}{running.gone}\n", ctx)
                 return 1
             time.sleep(INTERVAL)
     return 0
 
 
-def _show(text: str, ctx: ToolContext) -> None:
+def addresses(ports: Ports) -> str:
+    from .ports import LOOPBACK
+
+    return (
+        f"HTTP     http://{LOOPBACK}:{ports.http}\n"
+        f"gRPC     {LOOPBACK}:{ports.grpc}\n"
+        f"metrics  http://{LOOPBACK}:{ports.metrics}/metrics\n"
+    )
+
+
+def show(text: str, ctx: ToolContext) -> None:
     ctx.log.write(text)
     ctx.log.flush()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tritonbuild.rule import KeyPath, Problem, dotted
 
-from .tensors import FLOATS, Tensor
+from .tolerances import ATOL, RTOL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RTOL, ATOL = 1e-5, 1e-8
-"""Tolerances where nothing is said."""
+    from .tensors import Tensor
+
 NEAR = 0.05
 """A relative error up to which a larger tolerance may be what is meant."""
 
@@ -85,6 +85,8 @@ def difference(
     `numpy.isclose` has it, not-a-number equal to itself; everything else equal.
     """
     import numpy as np
+
+    from .tensors import FLOATS
 
     if got is None:
         shape = list(expected.values.shape)

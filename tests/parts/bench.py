@@ -14,6 +14,7 @@ from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
 from tritonbuild.executors import Work
 from tritonbuild.executors.inprocess import InProcess
+from tritonbuild.gpus import Lease
 from tritonbuild.label import Label
 from tritonbuild.merkle import Entry, File, Folder
 from tritonbuild.tools import Tool
@@ -37,13 +38,14 @@ class Bench:
         hints: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Entry] | None = None,
         outputs: Sequence[str],
+        lease: Lease | None = None,
     ) -> Result:
         """Raises ActionError when the step fails."""
         call = ToolCall(tool.name, tool.version, parameters or {}, hints or {})
         given = inputs or {}
         artifacts = dict.fromkeys(given, Literal(b"", "given by the test"))
         action = Action(ActionId(Label("", "bench"), tool.name), call, artifacts, tuple(outputs))
-        return self._executor.execute(Work(action, encode(action, given), tool)).result
+        return self._executor.execute(Work(action, encode(action, given), tool, lease)).result
 
     def file(self, content: bytes) -> File:
         return File(self.cache.put(content))

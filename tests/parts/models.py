@@ -118,15 +118,26 @@ class Asked:
         return dict(found)
 
 
-def ask(tree: Tree, label: str, patch: pytest.MonkeyPatch, body: Callable[[Asked], None]) -> None:
-    """Serves a target as `tritonbuild run` does, and runs `body` against the server. Raises what
-    either raises."""
+def ask(
+    tree: Tree,
+    label: str,
+    patch: pytest.MonkeyPatch,
+    body: Callable[[Asked], None],
+    repository: Path | None = None,
+) -> None:
+    """Serves a target as `tritonbuild run` does, or another repository in its place, and runs
+    `body` against the server. Raises what either raises."""
+    from tritonbuild.rules.server.launch import FromLayout
     from tritonbuild.rules.server.layout import lay_out
     from tritonbuild.rules.server.process import server
 
     def step(ctx: ToolContext) -> None:
         log = ctx.scratch / "log"
-        with server(ctx, lay_out(ctx, ctx.scratch / "server"), log, timeout=120) as running:
+        layout = lay_out(ctx, ctx.scratch / "server")
+        if repository:
+            shutil.rmtree(layout.repository)
+            layout.repository.symlink_to(repository)
+        with server(ctx, FromLayout(layout), log, timeout=120) as running:
             body(Asked(running.ports.http, log))
 
     module = import_module("tritonbuild.rules.server.serve")

@@ -32,10 +32,11 @@ class Shown(Rule):
 
     def analyze(self, ctx):
         distribution = ctx.provider(ctx.attributes.distribution)
-        shown = {"tree": distribution.tree} if ctx.attributes.tree else {}
+        host = distribution.on_host(ctx)
+        shown = {"tree": host.tree} if ctx.attributes.tree else {}
         for name, requirements in ctx.attributes.environments.items():
             wanted = {*distribution.constraints, *checked(ctx, requirements)}
-            shown[name] = environment(ctx, distribution.python, wanted)
+            shown[name] = environment(ctx, host.python, wanted)
         yield Files(shown)
 """
 """A rule that puts what a distribution provides, and environments beside it, in the outputs."""

@@ -16,11 +16,18 @@ UNHERMETIC = "unhermetic"
 """The worker's name on results that must not leave this machine."""
 
 
-class Blobs(Protocol):
-    """Content that lies somewhere on this machine."""
+class Finder(Protocol):
+    """Knows where content lies on this machine."""
 
     def find(self, digest: Digest) -> Path | None:
         """A file with this content, or None. It is read-only and may be shared."""
+
+
+class Blobs(Finder, Protocol):
+    """Content that lies somewhere on this machine."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether `find` finds it: for the thousands of which nothing else is asked."""
 
     def recheck(self, digest: Digest) -> None:
         """Looks at the content itself, after it was found to be wrong: it is not found again."""
@@ -110,9 +117,14 @@ class FirstOf:
     def __init__(self, *holders: Blobs):
         self._holders = holders
 
+    def has(self, digest: Digest) -> bool:
+        return any(holder.has(digest) for holder in self._holders)
+
     def find(self, digest: Digest) -> Path | None:
-        found = (holder.find(digest) for holder in self._holders)
-        return next((path for path in found if path is not None), None)
+        for holder in self._holders:
+            if (path := holder.find(digest)) is not None:
+                return path
+        return None
 
     def recheck(self, digest: Digest) -> None:
         for holder in self._holders:

@@ -4,6 +4,7 @@ blobs/ab/abcd…    content, read-only, its modification time set to one fixed m
                   to it afterwards shows in a single `stat`
 actions/ab/abcd…  a result: 32 bytes SHA-256 of the rest, then an encoded ActionResult
 trees/abcd…       folders ready to use (see trees.py)
+kept/NAME         other folders that can be made again, such as the root of an image
 tmp/              what is not finished; everything enters the cache by rename
 lock              held shared by builds, alone by garbage collection
 """
@@ -31,11 +32,11 @@ class DiskCache:
     """A content store and an action cache in one folder."""
 
     def __init__(self, root: Path, on_corruption: Callable[[str], None] = lambda text: None):
-        self.root = root
+        self.root, self._root = root, str(root)
         self.on_corruption = on_corruption
         """Told when something is found damaged; it has been removed then."""
         try:
-            for name in ("blobs", "actions", "trees", "tmp"):
+            for name in ("blobs", "actions", "trees", "kept", "tmp"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(
@@ -51,20 +52,23 @@ class DiskCache:
         return self.root / "tmp"
 
     def find(self, digest: Digest) -> Path | None:
-        path = self._blob(digest.hash)
+        return self._blob(digest.hash) if self.has(digest) else None
+
+    def has(self, digest: Digest) -> bool:
         try:
-            status = os.stat(path)
+            status = os.stat(self._place("blobs", digest.hash))
         except FileNotFoundError:
-            return None
+            return False
         looks_whole = status.st_size == digest.size and status.st_mtime == FIXED_MTIME
         if looks_whole and status.st_mode & 0o7777 == MODE:
-            return path
+            return True
+        path = self._blob(digest.hash)
         if looks_whole or Digest.of_file(path) == digest:
             with suppress(OSError):  # a hard link to it was touched or given another mode
                 _seal(path)
-            return path
+            return True
         self.damaged(path, f"blob {digest}")
-        return None
+        return False
 
     def recheck(self, digest: Digest) -> None:
         path = self._blob(digest.hash)
@@ -155,10 +159,14 @@ class DiskCache:
         file.rename(path)
 
     def _blob(self, name: str) -> Path:
-        return self.root / "blobs" / name[:2] / name
+        return Path(self._place("blobs", name))
 
     def _action(self, name: str) -> Path:
-        return self.root / "actions" / name[:2] / name
+        return Path(self._place("actions", name))
+
+    def _place(self, kind: str, name: str) -> str:
+        """As text: thousands are looked at in a build that has nothing to do."""
+        return f"{self._root}/{kind}/{name[:2]}/{name}"
 
     def damaged(self, path: Path, what: str) -> None:
         remove_tree(path)

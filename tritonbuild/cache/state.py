@@ -143,10 +143,11 @@ class State:
 
     def _transact(self, action: Callable[[sqlite3.Connection], T]) -> T:
         if self._connection is None:
-            self._connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = OFF")
-            self._connection.executescript(SCHEMA)
+            made = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = OFF")
+            made.executescript(SCHEMA)
+            self._connection = made  # not one without its tables
         with self._connection:
             return action(self._connection)
 

@@ -145,6 +145,21 @@ class Trees:
         self._checked.add(folder.digest)
         return path
 
+    def kept(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder that is not content, by a name of its own; made now if there is none yet."""
+        path = self._cache.root / "kept" / name
+        if not path.exists():
+            private = Path(tempfile.mkdtemp(dir=self._cache.tmp))
+            try:
+                make(private / "tree")
+                with suppress(OSError):  # another build was quicker
+                    (private / "tree").rename(path)
+            finally:
+                remove_tree(private)
+        with suppress(OSError):  # another user's
+            os.utime(path)  # last use, for garbage collection
+        return path
+
 
 def _untouched(folder: Folder, path: Path) -> bool:
     """Whether a folder made earlier still looks as it was made."""

@@ -92,7 +92,8 @@ def verify_sources(root: Path, state: State) -> list[str]:
 
 
 def collect(cache: DiskCache, max_age: float) -> Usage:
-    """Removes results not used for `max_age` seconds, then blobs and trees that no result needs.
+    """Removes results and kept folders not used for `max_age` seconds, then blobs and trees that no
+    result needs.
     Waits for builds that run; they wait for it.
     """
     removed = Usage()
@@ -116,6 +117,9 @@ def collect(cache: DiskCache, max_age: float) -> Usage:
         for tree in (cache.root / "trees").iterdir():
             if tree.name not in needed:
                 remove_tree(tree)
+        for folder in (cache.root / "kept").iterdir():
+            if folder.stat().st_mtime < oldest:
+                remove_tree(folder)
         for leftover in cache.tmp.iterdir():
             remove_tree(leftover)
     return removed

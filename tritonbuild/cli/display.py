@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -19,7 +20,9 @@ from tritonbuild.events import (
     Event,
     Finished,
     Listener,
+    Metrics,
     Note,
+    Shipped,
     Started,
     Status,
     TargetEnded,
@@ -45,6 +48,13 @@ def say(text: str) -> None:
         click.echo(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def size(count: int) -> str:
+    """Bytes, for people."""
+    from pydantic import ByteSize
+
+    return ByteSize(count).human_readable(separator=" ")
 
 
 class JsonLines:
@@ -93,6 +103,11 @@ class Lines:
                 self._echo(f"{status} {action} because")
                 for reason in reasons:
                     self._echo(f"    {reason}")
+            case Shipped(label, place, digest, artifact_type):
+                what = f"{artifact_type} of {label}" if artifact_type else label
+                self._echo(f"{'shipped':<{WIDTH}} {what}  {place}@{digest}" if "@" not in place
+                           else f"{'shipped':<{WIDTH}} {what}  {place}")  # fmt: skip
+                self._echo(f"{'':<{WIDTH}} {_told(event)}")
             case Note(text):
                 self._echo(f"note: {text}")
             case Finished():
@@ -123,6 +138,13 @@ class Lines:
             )
         if event.exit_code is ExitCode.NO_TESTS:
             self._echo("no verification ran")
+
+
+def _told(shipped: Shipped) -> str:
+    """How much was moved, and how much was not."""
+    parts = {"moved": shipped.moved, "mounted": shipped.mounted, "there already": shipped.there}
+    told = [f"{size(n)} {word}" for word, n in parts.items() if n or word == "moved"]
+    return ", ".join(told)
 
 
 class Terminal(Lines):
@@ -177,10 +199,18 @@ class Terminal(Lines):
         self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def display(*, as_json: bool, explain: bool) -> Listener:
-    """The listener that fits: lines for people always go to standard error."""
+def _quiet(event: Event) -> None:
+    if isinstance(event, Finished) and event.errors:
+        Lines()(replace(event, metrics=Metrics()))
+
+
+def display(*, as_json: bool, explain: bool, quiet: bool = False) -> Listener:
+    """The listener that fits: lines for people always go to standard error; `quiet`: only those
+    that say what is wrong."""
     people: Listener = Lines(explain=explain)
-    if sys.stderr.isatty():
+    if quiet:
+        people = _quiet
+    elif sys.stderr.isatty():
         people = Terminal(explain=explain)
     if not as_json:
         return people

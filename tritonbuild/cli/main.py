@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -55,6 +56,9 @@ def main() -> NoReturn:
     if sys.getfilesystemencoding() != "utf-8":  # else names, and with them digests, would differ
         command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execv(sys.executable, command)  # noqa: S606  # itself
+    # None can mean manifests, and all that is installed would be searched for them.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.set_threshold(100_000)  # what a verb makes lives nearly as long as the verb
     defaults: dict[str, Any] = {}
     try:
         defaults = default_map()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @flag("--locked", is_flag=True, help="Fail when triton.lock lacks an entry.")
 @common
 def command(label: str, settings: tuple[str, ...], locked: bool, as_json: bool) -> NoReturn:
-    """Build a model or a repository and serve it here, until Ctrl-C."""
+    """Build a model, a repository or an image and serve it here, until Ctrl-C."""
 
     def body(this: Call) -> Finished:
         from tritonbuild.errors import Problem, UsageError

@@ -23,6 +23,7 @@ from tritonbuild.errors import (
     Interrupted,
     Problem,
     TritonbuildError,
+    UsageError,
     of_os_error,
 )
 from tritonbuild.places import cache_root
@@ -30,9 +31,12 @@ from tritonbuild.workspace import find_root
 
 if TYPE_CHECKING:
     from tritonbuild.events import Finished, Listener
+    from tritonbuild.oci.documents import Platform
     from tritonbuild.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PLATFORM = "Of an image; of an index without it, linux/amd64."
 REPORT = "report it, with the lines above"
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the operating system says of files that may not be written or read."""
@@ -67,6 +71,16 @@ def _use_cache(context: click.Context, parameter: click.Parameter, value: str | 
         os.environ["TRITONBUILD_CACHE_DIR"] = os.path.abspath(value)
 
 
+def platform_of(text: str) -> Platform:
+    """Raises UsageError."""
+    from tritonbuild.oci.documents import Platform
+
+    try:
+        return Platform.of(text)
+    except ValueError as error:
+        raise UsageError(Problem(str(error), "such as linux/arm64")) from None
+
+
 @dataclass
 class Call:
     """A verb on its way."""
@@ -93,35 +107,51 @@ class Call:
             yield session
 
 
-def call(body: Callable[[Call], Finished], *, as_json: bool, explain: bool = False) -> NoReturn:
+def call(
+    body: Callable[[Call], Finished], *, as_json: bool, explain: bool = False, quiet: bool = False
+) -> NoReturn:
     """Runs a verb's body, tells how it ended, and exits."""
     from tritonbuild.cli.display import display
-    from tritonbuild.events import Finished
 
     cancellation = Cancellation()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, lambda number, frame: _interrupt(cancellation))
-    listener = display(as_json=as_json, explain=explain)
+    listener = display(as_json=as_json, explain=explain, quiet=quiet)
     try:
-        _need_a_cache()
-        finished = body(Call(listener, cancellation))
-    except TritonbuildError as error:
-        problems = error.problems or (Problem("interrupted"),)
-        finished = Finished(error.exit_code, problems)
+        finished = _finished(body, Call(listener, cancellation))
+        for number in SIGNALS:  # what is told now is how it ends
+            signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
-        finished = Finished(ExitCode.INTERRUPTED, (Problem("interrupted"),))
-    except Exception as error:
-        told = _of_the_machine(error) if isinstance(error, OSError) else None
-        if told is None:  # a bug: told with all that a report needs
-            traceback.print_exc()
-            told = TritonbuildError(Problem(f"a bug in tritonbuild: {error!r}", remedy=REPORT))
-        finished = Finished(told.exit_code, told.problems)
+        finished = _interrupted()
     listener(finished)
     sys.stdout.flush()
     sys.stderr.flush()
-    if cancellation:
-        os._exit(finished.exit_code)  # without waiting for threads; what they started dies with us
-    sys.exit(finished.exit_code)
+    os._exit(finished.exit_code)  # without waiting for threads; what they started dies with us
+
+
+def _finished(body: Callable[[Call], Finished], call: Call) -> Finished:
+    """Raises KeyboardInterrupt."""
+    from tritonbuild.events import Finished
+
+    try:
+        _need_a_cache()
+        return body(call)
+    except Exception as error:
+        if call.cancellation:  # a signal reaches our children too, and what they say of it
+            return _interrupted()
+        told = error if isinstance(error, TritonbuildError) else None
+        if isinstance(error, OSError):
+            told = _of_the_machine(error)
+        if told is None:  # a bug: told with all that a report needs
+            traceback.print_exc()
+            told = TritonbuildError(Problem(f"a bug in tritonbuild: {error!r}", remedy=REPORT))
+        return Finished(told.exit_code, told.problems)
+
+
+def _interrupted() -> Finished:
+    from tritonbuild.events import Finished
+
+    return Finished(ExitCode.INTERRUPTED, (Problem("interrupted"),))
 
 
 def _need_a_cache() -> None:

@@ -57,5 +57,5 @@ def _tell(story: Story) -> None:
         say(f"{story.action}: ran on {when}")
     for reason in story.reasons:
         say(f"    {reason}")
-    if story.status == "cached":
+    if story.status == "cached" and story.ran is not None:
         say(f"    nothing had changed at the last build: its result is {story.key[:12]}")

@@ -8,7 +8,6 @@ from collections import defaultdict
 from tritonbuild.cache import ActionCache, Blobs, ContentStore, Result
 from tritonbuild.digest import Digest
 from tritonbuild.executors import Execution, Executor, Work
-from tritonbuild.executors.sandbox import namespaces_available
 from tritonbuild.merkle import Entry, File, Folder
 
 
@@ -62,14 +61,17 @@ class Cached:
             result = Result.decode(encoded, self._store)
         except (KeyError, ValueError):
             return None
-        if not result.hermetic and namespaces_available():
-            return None  # it can be made properly now
+        if not result.hermetic:
+            from tritonbuild.executors.sandbox import namespaces_available
+
+            if namespaces_available():
+                return None  # it can be made properly now
         return result if all(map(self._is_whole, result.outputs.values())) else None
 
     def _is_whole(self, entry: Entry) -> bool:
         match entry:
             case File(digest):
-                return self._blobs.find(digest) is not None
+                return self._blobs.has(digest)
             case Folder():
                 if entry.digest not in self._whole:
                     if not all(map(self._is_whole, entry.entries.values())):

@@ -34,10 +34,11 @@ class Family:
                 self.status = status
 
     def kill(self) -> None:
-        """Kills them all. Again and again: some may fork while the list is read."""
+        """Kills them all, the program first, so that it can't end by itself at the sight of a
+        killed child. Again and again: some may fork while the list is read."""
         end = time.monotonic() + _PATIENCE
         while self.reap() and time.monotonic() < end:
-            for pid in _descendants(os.getpid()):
+            for pid in sorted(_descendants(os.getpid()), key=self.child.__ne__):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, SIGKILL)
             select.select([], [], [], 0.001)

@@ -54,6 +54,9 @@ class _Given:
     def find(self, digest: Digest) -> Path | None:
         return self._places.get(digest)
 
+    def has(self, digest: Digest) -> bool:
+        return digest in self._places
+
     def recheck(self, digest: Digest) -> None:
         self._places.pop(digest, None)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from tritonbuild.action import WORK, ToolCall
 from tritonbuild.atomic import remove_tree
@@ -16,10 +16,14 @@ from tritonbuild.cache.trees import Missing, Trees, materialise, point
 from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
-from tritonbuild.executors import Execution, Work
+from tritonbuild.executors import Execution, Work, driver
 from tritonbuild.executors.made import declared, tail, take
-from tritonbuild.executors.process import Process, Spec, start
+from tritonbuild.gpus import Lease
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of
+from tritonbuild.tools import Container
+
+if TYPE_CHECKING:
+    from tritonbuild.executors.process import Process
 
 Taken = TypeVar("Taken", File, Folder)
 _WORDS = {File: "a file", Folder: "a folder", Symlink: "a link", type(None): "not there"}
@@ -80,8 +84,7 @@ class InProcess:
             self._store.put(content)
         parts = (self._store, self._blobs, self._trees, self._cancellation)
         context = Context(call.parameters, inputs, log, self._tmp, *parts, hints=call.hints)
-        if work.lease is not None:
-            context.gpus = tuple(gpu.uuid for gpu in work.lease.gpus)
+        context.lease = work.lease
         try:
             exit_code = work.tool(context)
             if self._cancellation:
@@ -118,7 +121,7 @@ class Context:
         self.parameters = parameters
         self.hints = hints or {}
         self.inputs = inputs
-        self.gpus: Sequence[str] = ()
+        self.lease: Lease | None = None
         self.log = log
         self._tmp = tmp
         self._private: Path | None = None
@@ -147,10 +150,17 @@ class Context:
             remove_tree(self._private)
 
     @property
+    def gpus(self) -> Sequence[str]:
+        return tuple(gpu.uuid for gpu in self.lease.gpus) if self.lease is not None else ()
+
+    @property
     def scratch(self) -> Path:
         path = self._folder / "scratch"
         path.mkdir(exist_ok=True)
         return path
+
+    def kept(self, name: str, make: Callable[[Path], None]) -> Path:
+        return self._trees.kept(name, make)
 
     @property
     def cancelled(self) -> bool:
@@ -188,6 +198,14 @@ class Context:
     def has(self, digest: Digest) -> bool:
         return self._blobs.find(digest) is not None
 
+    def find(self, digest: Digest) -> Path | None:
+        return self._blobs.find(digest)
+
+    def put(self, content: bytes | Path) -> Digest:
+        return (
+            self._store.put(content) if isinstance(content, bytes) else self._store.adopt(content)
+        )
+
     def link(self, path: str, entry: Entry) -> None:
         self._written[path] = entry
 
@@ -214,8 +232,15 @@ class Context:
         cwd: Path,
         log: Path,
         shm_prefix: str = "",
+        container: Container | None = None,
     ) -> Process:
-        process = start(Spec(tuple(argv), dict(env), cwd, log, shm_prefix=shm_prefix))
+        from tritonbuild.executors.process import Spec, start
+
+        if container is not None and self.lease is not None:
+            container = driver.with_gpus(container, self.lease)
+            env = driver.variables(env, self.lease)
+        spec = Spec(tuple(argv), dict(env), cwd, log, shm_prefix=shm_prefix, container=container)
+        process = start(spec)
         self._processes.append(process)
         return process
 

@@ -24,12 +24,17 @@ _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
 _MNT_DETACH = 0x2
 
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
 _SYS_MOUNT_SETATTR = 442
+_OPEN_TREE_CLONE = 0x1
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
 
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -73,6 +78,16 @@ def forbid_new_privileges() -> None:
     )
 
 
+def drop_capabilities() -> None:
+    """Programs that are started from here on get none, also those of user 0."""
+    zero = ctypes.c_ulong(0)
+    with open("/proc/sys/kernel/cap_last_cap") as file:
+        last = int(file.read())
+    for number in range(last + 1):
+        result = _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), zero, zero, zero)
+        _done(result, "prctl(CAPBSET_DROP)")
+
+
 def unshare(flags: int) -> None:
     _done(_libc.unshare(flags), "unshare")
 
@@ -98,6 +113,26 @@ def bind(source: str, target: str) -> None:
             os.fsencode(source), os.fsencode(target), None, ctypes.c_ulong(_MS_BIND | _MS_REC), None
         ),
         f"bind {source} to {target}",
+    )
+
+
+def take(source: str) -> int:
+    """A file descriptor of `source`, with what is mounted below it, to be `put` where `source` is
+    out of sight."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC)
+    result = _libc.syscall(ctypes.c_long(_SYS_OPEN_TREE), _AT_FDCWD, os.fsencode(source), flags)
+    _done(result, f"open_tree {source}")
+    return int(result)
+
+
+def put(mount: int, target: str) -> None:
+    """Shows what was taken at `target`."""
+    flags = ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
+    _done(
+        _libc.syscall(
+            ctypes.c_long(_SYS_MOVE_MOUNT), mount, b"", _AT_FDCWD, os.fsencode(target), flags
+        ),
+        f"move_mount to {target}",
     )
 
 

@@ -12,10 +12,14 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tritonbuild.errors import ActionError, Problem
+from tritonbuild.errors import ActionError, EnvironmentFailure, Problem
 from tritonbuild.executors.launch import MESSAGE_SIZE, Launched, LaunchError, launch
-from tritonbuild.executors.sandbox import Sandbox, namespaces_available
+from tritonbuild.executors.sandbox import Sandbox, namespaces_available, namespaces_refusal
+
+if TYPE_CHECKING:
+    from tritonbuild.tools import Container
 
 __all__ = ["Process", "Sandbox", "Spec", "start"]
 
@@ -28,16 +32,19 @@ class Spec:
     env: Mapping[str, str]
     """All of its environment; its PATH also finds argv[0]."""
     cwd: Path
-    """In a sandbox: below the sandbox's root, as the host sees it or relative."""
+    """In a sandbox: below the sandbox's root, as the host sees it or relative. In a container: as
+    the program sees it."""
     log: Path
     """Standard output and error are appended to it."""
     shm_prefix: str = ""
     """Files in /dev/shm whose names start with it are removed afterwards."""
     sandbox: Sandbox | None = None
+    container: Container | None = None
+    """Instead of a sandbox."""
     memory: int = 0
     """Bytes of data (RLIMIT_DATA) that each of its processes may have; 0: no limit. Memory that
     is reserved and not writable does not count. In a sandbox also the size of /tmp and of /dev/shm,
-    each."""
+    each; in a container of /dev/shm."""
 
 
 class Process:
@@ -47,7 +54,7 @@ class Process:
     def __init__(self, launched: Launched, *, hermetic: bool) -> None:
         self.pid = launched.pid
         self.hermetic = hermetic
-        """Whether it runs in a sandbox in namespaces."""
+        """Whether it runs in namespaces."""
         self._supervisor = launched.supervisor
         self._control = launched.control
         self._code: int | None = None
@@ -96,7 +103,7 @@ class Process:
 
 def start(spec: Spec) -> Process:
     """Returns when the program runs. ActionError when it can't be run: none of that name, not
-    executable, no such working folder."""
+    executable, no such working folder; EnvironmentFailure where no container can be."""
     isolated = spec.sandbox is not None and namespaces_available()
     cwd, sandbox = os.fspath(spec.cwd), None
     if spec.sandbox:
@@ -118,13 +125,30 @@ def start(spec: Spec) -> Process:
         "shm_prefix": spec.shm_prefix,
         "memory": spec.memory,
         "sandbox": sandbox,
+        "container": None if spec.container is None else _parameters(spec.container),
     }
     try:
         with spec.log.open("ab") as log:
             launched = launch(specification, log.fileno())
     except (LaunchError, OSError) as error:
         raise ActionError(Problem(f"cannot start the program: {error}")) from error
-    return Process(launched, hermetic=isolated)
+    return Process(launched, hermetic=isolated or spec.container is not None)
+
+
+def _parameters(container: Container) -> object:
+    if refusal := namespaces_refusal():
+        raise EnvironmentFailure(
+            Problem(
+                f"an image cannot be run from its own root file system here: {refusal}",
+                "a machine that allows unprivileged user namespaces",
+                "allow them (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+                "kernel.apparmor_restrict_unprivileged_userns), or run the image in Docker",
+            )
+        )
+    binds = [(os.fspath(b.source), b.path, b.writable) for b in container.binds]
+    shown = [os.fspath(path) for path in container.shown]
+    root = (os.fspath(container.root), container.writable, binds, shown, [*container.scratch])
+    return (container.user, container.group), root
 
 
 def _inside(folder: Path, sandbox: Sandbox) -> str:

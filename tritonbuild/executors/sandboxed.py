@@ -22,7 +22,7 @@ from tritonbuild.errors import (
     Problem,
     of_os_error,
 )
-from tritonbuild.executors import Execution, Work
+from tritonbuild.executors import Execution, Work, driver
 from tritonbuild.executors.made import declared, tail, take
 from tritonbuild.executors.process import Process, Sandbox, Spec, start
 from tritonbuild.merkle import Entry, File, Folder
@@ -81,7 +81,6 @@ class Sandboxed:
         if work.lease is not None:
             shown = work.lease.places
             binds += [(path, f"{DRIVER}/{path.name}") for path in work.lease.driver.libraries]
-            variables |= work.lease.environment
         sandbox = Sandbox(
             root=root,
             binds=tuple(binds),
@@ -90,8 +89,7 @@ class Sandboxed:
             shown=shown,
         )
         if work.lease is not None:
-            libraries = (f"{sandbox.inside / DRIVER}", variables.get("LD_LIBRARY_PATH"))
-            variables["LD_LIBRARY_PATH"] = ":".join(filter(None, libraries))
+            variables = driver.variables(variables, work.lease, f"{sandbox.inside / DRIVER}")
         process = start(
             Spec(
                 program.argv,

@@ -23,12 +23,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from tritonbuild.executors import isolation, linux
+from tritonbuild.executors import containment, isolation, linux, mounts
 from tritonbuild.executors.family import Family
 from tritonbuild.executors.program import become
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """The build answers to these; its end is what ends us."""
+
+Root = tuple[str, bool, list[tuple[str, str, bool]], list[str], list[tuple[str, int]]]
 
 
 def main(control: int) -> None:
@@ -58,11 +60,14 @@ def _run(
     cwd: str,
     shm_prefix: str,
     memory: int,
-    sandbox: tuple[str, str, list[str], list[tuple[str, str]], bool, list[str]] | None,
+    sandbox: tuple[str, str, list[str], list[tuple[str, str]], bool, list[str]] | None = None,
+    container: tuple[tuple[int, int], Root] | None = None,
 ) -> None:
-    """`sandbox`: the first parameters of isolation.build_root."""
-    if sandbox:
-        isolation.enter()
+    """`sandbox`: the first parameters of isolation.build_root. `container`: user and group, and
+    those of containment.build_root. At most one of them."""
+    isolated = bool(sandbox or container)
+    if isolated:
+        mounts.enter(*(container[0] if container else (isolation.USER, isolation.USER)))
     host_proc = os.open("/proc", os.O_RDONLY)
     birth, born = os.pipe()
     fate, told = os.pipe()
@@ -75,9 +80,12 @@ def _run(
     def first() -> None:
         os.close(birth)
         linux.die_with_parent(signal.SIGKILL)
-        if not sandbox:
+        if not isolated:
             return program()
-        isolation.build_root(*sandbox, memory)
+        if sandbox:
+            isolation.build_root(*sandbox, memory)
+        if container:
+            containment.build_root(*container[1], memory)
         child = _fork(program, born)
         os.close(born)
         return _be_init(child, told)
@@ -92,7 +100,7 @@ def _run(
             os.write(control, f"failed {reason}".encode())
             return
         os.write(control, f"started {pid}".encode())
-        _watch(family, control, build, stop_group=not sandbox)
+        _watch(family, control, build, stop_group=not isolated)
     finally:
         family.kill()
         if shm_prefix:

@@ -5,12 +5,13 @@ Content is handed over by digest: linking an input into an output moves no bytes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol
 
 from tritonbuild.digest import Digest
 from tritonbuild.merkle import Entry, File, Folder
+from tritonbuild.tools.container import Container
 
 
 class Process(Protocol):
@@ -36,9 +37,11 @@ class ToolContext(Protocol):
     """Not in the key; empty where the step runs elsewhere."""
     inputs: Folder
     """The working folder's inputs."""
-    gpus: Sequence[str]
-    """UUIDs of the GPUs that the step needs and has to itself, as CUDA_VISIBLE_DEVICES takes
-    them. It keeps programs that it starts from using others: those are in no key."""
+
+    @property
+    def gpus(self) -> Sequence[str]:
+        """UUIDs of the GPUs that the step needs and has to itself, as CUDA_VISIBLE_DEVICES takes
+        them. It keeps programs that it starts from using others: those are in no key."""
 
     def read(self, path: str) -> bytes:
         """An input file's content, verified. Raises KeyError when there is none."""
@@ -51,6 +54,12 @@ class ToolContext(Protocol):
 
     def has(self, digest: Digest) -> bool:
         """Whether this machine has the content already, so that it can be linked."""
+
+    def find(self, digest: Digest) -> Path | None:
+        """A file with this content, read-only and shared; None where this machine has none."""
+
+    def put(self, content: bytes | Path) -> Digest:
+        """Makes content known, so that it can be linked; a file of the scratch folder is moved."""
 
     def link(self, path: str, entry: Entry) -> None:
         """Puts something that came in, or was written, into the outputs."""
@@ -67,6 +76,11 @@ class ToolContext(Protocol):
     @property
     def scratch(self) -> Path:
         """A private folder, removed afterwards."""
+
+    def kept(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder that any step on this machine may find again by its name, which says all that it
+        depends on. `make` is given the path to make when there is none yet; it is only read
+        afterwards."""
 
     @property
     def log(self) -> IO[str]:
@@ -87,6 +101,10 @@ class ToolContext(Protocol):
         cwd: Path,
         log: Path,
         shm_prefix: str = "",
+        container: Container | None = None,
     ) -> Process:
         """Starts a program with exactly this environment, its output going to the log file.
-        Shared memory in /dev/shm whose name starts with `shm_prefix` is removed after it."""
+        Shared memory in /dev/shm whose name starts with `shm_prefix` is removed after it. In a
+        container `cwd` is a folder of the container's. Raises ActionError, and EnvironmentFailure
+        where no container can be. Where the step has GPUs, a container has them too, and of the
+        driver what they need."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
+from functools import cache, cached_property
+from importlib import metadata
 
 from tritonbuild.errors import ActionError, TritonbuildError, of_code
 from tritonbuild.tools.context import ToolContext
@@ -18,7 +18,7 @@ REVISION = "__tritonbuild_revision__"
 @dataclass(frozen=True)
 class Tool:
     """What `@tool` makes of a function. Part of the key: name, version and the installed versions
-    of the libraries that make its bytes."""
+    of the libraries that make its bytes; or NAME=VERSION, for code that several tools share."""
 
     name: str
     revision: str
@@ -28,7 +28,7 @@ class Tool:
     @cached_property
     def version(self) -> str:
         """Such as `2,protobuf=6.33.6`."""
-        return ",".join((self.revision, *(f"{name}={version(name)}" for name in self.libraries)))
+        return ",".join((self.revision, *map(_versioned, self.libraries)))
 
     def __call__(self, context: ToolContext) -> int:
         """Runs it; the exit code. Raises ActionError for what a rule author's own code raises."""
@@ -53,3 +53,8 @@ def tool(
         return Tool(name, revision, libraries, function)
 
     return decorate
+
+
+@cache
+def _versioned(library: str) -> str:
+    return library if "=" in library else f"{library}={metadata.version(library)}"

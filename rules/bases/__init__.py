@@ -1,0 +1,1 @@
+"""Bases from elsewhere: registries, layouts and archives, the Docker daemon."""

@@ -1,0 +1,50 @@
+"""NVIDIA's releases: what their images are called, and what of their contents is known by name
+before any is looked at."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+REPOSITORY = "nvcr.io/nvidia/tritonserver"
+_RELEASE = re.compile(r"(\d\d)\.(0[1-9]|1[0-2])")
+
+
+class Release(NamedTuple):
+    """Such as 24.09; compared by time."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def parse(cls, text: str) -> Release | None:
+        """None for what is none."""
+        match = _RELEASE.fullmatch(text)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+    def __str__(self) -> str:
+        return f"{self.year}.{self.month:02}"
+
+    @property
+    def min(self) -> str:
+        return f"{REPOSITORY}:{self}-py3-min"
+
+    @property
+    def full(self) -> str:
+        return f"{REPOSITORY}:{self}-py3"
+
+    @property
+    def python(self) -> str:
+        """Of Ubuntu 22.04, and from 24.11 on of 24.04."""
+        return "3.10" if self < (24, 11) else "3.12"
+
+    @property
+    def glibc(self) -> str:
+        """Likewise."""
+        return "2.35" if self < (24, 11) else "2.39"
+
+
+def release_of(reference: str) -> Release | None:
+    """The release that an image's tag names; None for other people's images too."""
+    repository, _, tag = reference.partition(":")
+    return Release.parse(tag.partition("-")[0]) if repository == REPOSITORY else None

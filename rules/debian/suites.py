@@ -1,0 +1,4 @@
+"""The releases of Debian that are known."""
+
+SUITES = {"bookworm": "3.11", "trixie": "3.13"}
+"""Release → its Python."""

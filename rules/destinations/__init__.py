@@ -1,0 +1,1 @@
+"""Where models are pushed to (a module a kind of place), and in which order."""

@@ -1,0 +1,1 @@
+"""Server images: what is in them, layer by layer."""

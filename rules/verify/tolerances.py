@@ -1,0 +1,3 @@
+"""Tolerances where nothing is said."""
+
+RTOL, ATOL = 1e-5, 1e-8

@@ -1,0 +1,5 @@
+const char* start(char said[256])
+{
+  (void)said;
+  return 0;
+}

@@ -1,0 +1,1 @@
+"""What verbs do with images: push, load, pull, promote, show and compare them."""

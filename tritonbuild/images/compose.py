@@ -1,0 +1,155 @@
+"""Makes the image that a composition says, in a workspace of its own that is kept in the cache, and
+sends it off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tritonbuild.atomic import make_folders, write_atomically
+from tritonbuild.build import Options, Report, build
+from tritonbuild.cancel import Cancellation
+from tritonbuild.errors import ExitCode, Problem, UsageError
+from tritonbuild.events import Finished, Listener, Note, Shipped
+from tritonbuild.images.built import BuiltImage, built
+from tritonbuild.images.compose_plan import plan
+from tritonbuild.images.composition import Composition, check_names
+from tritonbuild.images.errors import told
+from tritonbuild.images.load import load
+from tritonbuild.images.names import check_names as check_references
+from tritonbuild.images.push import push
+from tritonbuild.label import Label, Pattern
+from tritonbuild.lock import Lock
+from tritonbuild.oci import daemon
+from tritonbuild.oci.documents import Platform
+from tritonbuild.oci.errors import Unreachable
+from tritonbuild.oci.layout import write_layout
+from tritonbuild.places import cache_root
+from tritonbuild.rule import DOCKERFILE, Ask
+from tritonbuild.serve import asked
+from tritonbuild.session import Session
+
+_MANIFEST, _DOCKERFILE = "triton.toml", "Dockerfile.compose"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What becomes of the image."""
+
+    output_name: str
+    work_dir: Path
+    push: bool = False
+    load: bool = False
+    layout: Path | None = None
+    skip_pull: bool = False
+    """What tags mean is not asked again."""
+    dry_run: bool = False
+    emit_manifest: bool = False
+    emit_dockerfile: bool = False
+
+
+def compose(
+    listener: Listener, cancellation: Cancellation, composition: Composition, wanted: Wanted
+) -> Finished:
+    """Raises UsageError for what cannot be asked for, and what the build and the places raise."""
+    check_names(composition)
+    if wanted.push or wanted.load:
+        check_references([wanted.output_name])
+    if wanted.emit_manifest:
+        _emit(composition, wanted, listener)
+        return Finished(ExitCode.OK)
+    root = _workspace(composition)
+    label = Label("", composition.name)
+    with Session(root, listener, cancellation) as session:
+        chosen = [Pattern.parse(str(label), "")]
+        if not wanted.skip_pull:
+            with session.cache.in_use():
+                session.lock(chosen, keep=False, others=False)
+        if wanted.emit_dockerfile:
+            report = _write_dockerfile(session, label, wanted, listener)
+        elif wanted.dry_run:
+            for line in plan(Lock.read(root)):
+                listener(Note(line))
+            with Session(root, listener, cancellation, dry_run=True) as dry:
+                report = build(dry, chosen, Options(dry_run=True))
+        else:
+            report = _made(session, chosen, composition, wanted)
+    return Finished(report.exit_code, tuple(report.problems), report.metrics)
+
+
+def _workspace(composition: Composition) -> Path:
+    """Of this composition, whenever it is asked for."""
+    content = composition.manifest.encode()
+    root = cache_root() / "compositions" / hashlib.sha256(content).hexdigest()[:16]
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / _MANIFEST).exists():
+        write_atomically(root / _MANIFEST, content)
+    return root
+
+
+def _emit(composition: Composition, wanted: Wanted, listener: Listener) -> None:
+    path = wanted.work_dir / _MANIFEST
+    try:
+        with path.open("x") as file:
+            file.write(composition.manifest)
+    except FileExistsError:
+        found = f"{path} is there already"
+        raise UsageError(Problem(found, remedy="remove it, or name another --work-dir")) from None
+    listener(Note(f"wrote {path}; next: cd {wanted.work_dir} && tritonbuild build //:all"))
+
+
+def _write_dockerfile(session: Session, label: Label, wanted: Wanted, listener: Listener) -> Report:
+    """Dockerfile.compose, as compose.py calls it, and beside it a folder of what it copies."""
+    answer = asked(session, label, Ask("dockerfile", {"name": json.dumps(_DOCKERFILE)}))
+    if not answer.report.exit_code:
+        for name, text in json.loads(answer.told[DOCKERFILE]).items():
+            path = wanted.work_dir / name
+            make_folders(path.parent)
+            write_atomically(path, text.encode(errors="surrogateescape"))
+        listener(Note(f"wrote {wanted.work_dir / _DOCKERFILE}"))
+    return answer.report
+
+
+def _made(
+    session: Session, chosen: list[Pattern], composition: Composition, wanted: Wanted
+) -> Report:
+    names = [wanted.output_name]
+    platform = Platform.of(composition.platform)
+    with built(session, chosen, locked=wanted.skip_pull) as (report, images):
+        for image in images:
+            if wanted.push:
+                report.metrics.bytes_pushed += push(session, image, names)
+            if wanted.layout is not None:
+                _write(session, image, platform, wanted.layout)
+            if wanted.load:
+                report.metrics.bytes_pushed += load(session, image, platform, names)
+            if not (wanted.push or wanted.load or wanted.layout):
+                _send(session, image, platform, composition, wanted, report)
+    return report
+
+
+def _send(
+    session: Session,
+    image: BuiltImage,
+    platform: Platform,
+    composition: Composition,
+    wanted: Wanted,
+    report: Report,
+) -> None:
+    """Where nothing says where it is to go: as compose.py, if Docker is there."""
+    try:
+        daemon.connect().close()
+    except Unreachable:
+        _write(session, image, platform, wanted.work_dir / composition.name)
+        return
+    report.metrics.bytes_pushed += load(session, image, platform, [wanted.output_name])
+
+
+def _write(session: Session, image: BuiltImage, platform: Platform, folder: Path) -> None:
+    one = image.sparse.image(platform)
+    with told(str(image.label)):
+        write_layout(image.sparse, one.descriptor, folder)
+    size = sum(layer.descriptor.size for layer in one.layers)
+    session.listener(Shipped(str(image.label), str(folder), one.descriptor.digest, moved=size))
