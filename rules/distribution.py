@@ -51,8 +51,8 @@ class DistributionInfo:
     python: str
     """The Python that its python backend is linked to, such as `3.11`; empty: not known."""
     components: Mapping[str, tuple[str, ...]] | None
-    """`backends`, `repoagents`, `caches` → the names of those that it has; None: only its images
-    tell."""
+    """`backends`, `repoagents`, `caches` → the names of those that it has, such as a release of
+    NVIDIA's; None: only its images tell."""
     constraints: tuple[str, ...]
     """Requirements that every Python environment beside it gets."""
     host: Host | None = None
@@ -208,12 +208,13 @@ def _from_images(ctx: Context[Any]) -> DistributionInfo:
     attributes = ctx.attributes
     images, release, release_file = images_of(ctx)
     wanted = ["numpy<2"] if attributes.requirements is None else attributes.requirements
+    nvidias = attributes.release is not None and attributes.full is None
     return DistributionInfo(
         str(ctx.label),
         "",
         release_file,
         attributes.python or (release.python if release else ""),
-        None,
+        release.components if release is not None and nvidias else None,
         checked(ctx, wanted),
         images=images,
     )

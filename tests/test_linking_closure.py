@@ -314,7 +314,7 @@ def test_one_name_of_two_contents_is_told_with_versions(roots: Roots) -> None:
         )  # fmt: skip
     found = roots.closure("opt/openvino/b.so", "opt/onnxruntime/b.so")
     assert not found.problems
-    told = only(found.told)
+    (told,) = found.told
     assert "libopenvino.so.2024 is 2 different files" in told
     assert "(version 2024.4) for /opt/onnxruntime/b.so" in told
     assert "(version 2024.5) for /opt/openvino/b.so" in told

@@ -4,6 +4,7 @@ outputs in their place, and reports how each target ended.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -303,6 +304,7 @@ class Build:
         if all(job.state in DONE for job in jobs) and not self._only_inputs(target):
             try:
                 made = self._place(target)
+                self._tell(target)
             except TritonbuildError as error:
                 if self._begins_anew(error):
                     return
@@ -322,6 +324,15 @@ class Build:
         return (
             OutputFile(folder_for(target.label), told.content.hash, told.size, told.media_type),
         )
+
+    def _tell(self, target: Target) -> None:
+        """What is no error and yet to be known."""
+        info = target.get(ImageInfo)
+        for remarks in info.remarks if info is not None else ():
+            file = find_output(self.jobs[remarks.action], remarks.path)
+            assert isinstance(file, File)
+            for text in json.loads(self._session.cache.read(file.digest)):
+                self._session.listener(Note(f"{target.label}: {text}"))
 
     def image(self, target: Target) -> Sparse | None:
         """What was made of a target that is an image."""

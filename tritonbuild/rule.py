@@ -232,6 +232,8 @@ class ImageInfo:
     """Artifact type → a document about the image, pushed as a referrer."""
     origins: tuple[str, ...] = ()
     """References of images in registries that it was built on."""
+    remarks: tuple[Output, ...] = ()
+    """JSON files, lists of texts: what is no error, and is told whenever it is built."""
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,14 @@ def _of_full(said: Mapping[str, str], name: str, *, gpu: bool) -> Iterator[Probl
         yield Problem(
             f"{name} is built {'for GPUs' if not gpu else 'for CPUs only'}",
             f"one built {'for GPUs' if gpu else 'for CPUs only'}",
-            f"say gpu = {'false' if gpu else 'true'}, or take another image",
+            f"take another image, or say what it is for: {_said(not gpu)}",
             key=FULL,
         )
+
+
+def _said(gpu: bool) -> str:
+    word = "true" if gpu else "false"
+    return f"`gpu = {word}`, or `--enable-gpu {word}`"
 
 
 def _of_both(
@@ -112,7 +117,7 @@ def _of_both(
         yield Problem(
             f"{names[MIN]} has no CUDA",
             f"an image with {_CUDA}, as NVIDIA's `min` images have",
-            "take the `-py3-min` of the release; or say gpu = false and take a `full` for CPUs",
+            "take the `-py3-min` of the release; or a `full` for CPUs, and say so: " + _said(False),
             key=MIN,
         )
     stands_on_it = full.rootfs.diff_ids[: len(below.rootfs.diff_ids)] == below.rootfs.diff_ids

@@ -17,7 +17,7 @@ from .catalogue import shipped
 from .check import FACTS
 from .component import cut_component
 from .info import ImagesInfo
-from .needs import CATALOGUE, find_needs
+from .needs import CATALOGUE, REMARKS, find_needs
 from .place import hints_of
 from .selection import Selection, component, core
 from .shared import HINT
@@ -50,13 +50,15 @@ class Cut:
     components: Sequence[tuple[str, str]]
     """Kind (`backends`) and name of those that are the distribution's."""
 
-    def needs(self, own: Mapping[tuple[str, str], Artifact], compression: str) -> Output:
-        """The layer with what all of it needs, and components of the user's own too: kind and name
-        → layers."""
+    def needs(
+        self, own: Mapping[tuple[str, str], Artifact], compression: str
+    ) -> Mapping[str, Output]:
+        """What `find-needs` makes for all of it, and for components of the user's own too: kind and
+        name → layers."""
         pieces = [*(piece.layers for piece in self.pieces), *own.values()]
         linkages = [piece.linkage for piece in self.pieces]
         linkages += [link_layers(self.ctx, layers) for layers in own.values()]
-        made = self.ctx.tool(
+        return self.ctx.tool(
             find_needs,
             parameters={
                 "blobs": [file.sha256 for file in self.images.layers],
@@ -75,9 +77,8 @@ class Cut:
                 **({CATALOGUE: known} if (known := self.images.catalogue) else {}),
                 **self._surveyed,
             },
-            outputs=[LAYERS],
+            outputs=[LAYERS, REMARKS],
         )
-        return made[LAYERS]
 
     def examination(self) -> dict[str, Any]:
         """Parameters and inputs of `examine-images`."""

@@ -17,14 +17,14 @@ from .catalogue import Catalogue, shipped
 from .check import FACTS, Facts
 from .needs import There, other_system, shared_with, terms
 from .pick import as_cut, behind
-from .selection import Selection, component, components, core
+from .selection import HOME, Selection, component, components, core
 from .surveyed import Member, Survey, left, surveys_of
 
 _OF_RELEASES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION", "CUDA_VERSION",
                 "DCGM_VERSION", "TRT_VERSION", "CUDNN_VERSION")  # fmt: skip
 
 
-@tool("examine-images", version=1)
+@tool("examine-images", version=2)
 def examine_images(ctx: ToolContext) -> None:
     """Inputs as of `find-needs`, without pieces; output report.json: a list of findings."""
     catalogue = shipped()
@@ -37,13 +37,14 @@ def examine_images(ctx: ToolContext) -> None:
     here = files_of(listings, linkages)
     if problem := other_system(here.root, there.files.root):
         findings.append(_finding("system", False, problem.found, problem.remedy))
-    found = components(m.entry for m in left(surveys, Selection(("opt/tritonserver",))).values())
+    found = components(m.entry for m in left(surveys, Selection((HOME,))).values())
     findings.append(_examined(ctx, "server", core(()), surveys, there, catalogue))
     for kind, names in found.items():
         for name in names:
             subject = f"{kind}/{name}"
             selection = component(kind, name, ())
             findings.append(_examined(ctx, subject, selection, surveys, there, catalogue))
+    findings += _twice(ctx, there, catalogue)
     findings += _unseen(catalogue, found)
     ctx.write(REPORT, json.dumps(findings).encode())
 
@@ -76,6 +77,13 @@ def _examined(
         told = "; ".join(problem.found for problem in needs.problems)
         return _finding(subject, False, f"{text}; {told}", needs.problems[0].remedy)
     return _finding(subject, True, text)
+
+
+def _twice(ctx: ToolContext, there: There, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """Libraries of which one name means several, where all components are together."""
+    elves = [path for path in there.files.elves if path.startswith(f"{HOME}/")]
+    for text in closure(there.files, there.files, elves, (), terms(ctx, catalogue)).told:
+        yield _finding("together", None, text)
 
 
 def _elves(members: Any) -> Iterator[tuple[str, Any]]:

@@ -4,6 +4,7 @@ before any is looked at."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 REPOSITORY = "nvcr.io/nvidia/tritonserver"
@@ -42,6 +43,22 @@ class Release(NamedTuple):
     def glibc(self) -> str:
         """Likewise."""
         return "2.35" if self < (24, 11) else "2.39"
+
+    @property
+    def components(self) -> Mapping[str, tuple[str, ...]] | None:
+        """What its `full` is built with by build.py, by kind; None for releases before those whose
+        build.py was read."""
+        if self < (23, 10):
+            return None
+        backends = {
+            "dali", "fil", "identity", "onnxruntime", "openvino", "python", "pytorch", "repeat",
+            "square", "tensorrt", *(["tensorflow"] if self < (25, 3) else []),
+        }  # fmt: skip
+        return {
+            "backends": tuple(sorted(backends)),
+            "repoagents": ("checksum",),
+            "caches": ("local", "redis"),
+        }
 
 
 def release_of(reference: str) -> Release | None:

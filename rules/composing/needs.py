@@ -3,6 +3,7 @@ folders, taken from `full` where the base lacks it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,20 +30,20 @@ from .surveyed import Member as Found
 from .surveyed import Survey, surveys_of
 from .tars import tars_of
 
-CATALOGUE = "catalogue.toml"
+CATALOGUE, REMARKS = "catalogue.toml", "remarks.json"
 REPLACES = (CACHE, STATUS)
 """Paths of the base that the layer makes anew."""
 _OS = ("ID", "VERSION_ID")
 _SHOWN = 10
 
 
-@tool("find-needs", version=3, libraries=MAKERS)
+@tool("find-needs", version=4, libraries=MAKERS)
 def find_needs(ctx: ToolContext) -> None:
     """Inputs `base` (a sparse layout), `linkage/base/NNN` of its layers, `surveys/NNN`,
     `pieces/NNN` (layers that stand on the base), `linkage/pieces/NNN` and, of the workspace,
     catalogue.toml, facts.json; parameters `blobs` (SHA-256 of the surveyed layers), `components`
-    (pairs of kind and name), `slim`, `compression` and `epoch`. Output `layers`. Raises ActionError
-    with every library that is lacking."""
+    (pairs of kind and name), `slim`, `compression` and `epoch`. Outputs `layers` and remarks.json.
+    Raises ActionError with every library that is lacking."""
     here, there = _here(ctx), There(surveys_of(ctx), shared_with(ctx))
     catalogue = shipped()
     if CATALOGUE in ctx.inputs.entries:
@@ -64,6 +65,7 @@ def find_needs(ctx: ToolContext) -> None:
             fetch_files(ctx, tars, there.members(copied))
         except OciError as error:
             raise failed(error, wrong(error, "what components need")) from None
+    ctx.write(REMARKS, json.dumps(found.told).encode())
     _write(ctx, here, there, copied)
 
 

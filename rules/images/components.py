@@ -13,8 +13,9 @@ from ..base_info import BaseInfo
 from ..component import ComponentInfo
 from ..composing.cut import Cut
 from ..composing.info import ImagesInfo
-from ..composing.needs import REPLACES
+from ..composing.needs import REMARKS, REPLACES
 from ..distribution import DistributionInfo
+from ..layouts import LAYERS
 from ..pytriton import COMPONENTS
 from .layers import LayerGroup, Placed, layers
 
@@ -65,11 +66,8 @@ def _cut_out(
         (c.kind, c.name): placing.component(c, c.folder) for c in components if c.folder is not None
     }
     yield from own.values()
-    yield LayerGroup(
-        "what Triton needs",
-        cut.needs({key: group.layers for key, group in own.items()}, placing.compression),
-        REPLACES,
-    )
+    needs = cut.needs({key: group.layers for key, group in own.items()}, placing.compression)
+    yield LayerGroup("what Triton needs", needs[LAYERS], REPLACES, needs[REMARKS])
 
 
 def _name(component: ComponentInfo) -> str:

@@ -52,6 +52,8 @@ class LayerGroup:
     layers: Output
     replaces: Sequence[str] = field(default=())
     """Paths, and folders ending in `/`, in which it may replace what lies below."""
+    remarks: Output | None = None
+    """What is to be told of it, as ImageInfo says."""
 
 
 def layers(

@@ -112,6 +112,7 @@ class Images(Rule):
                 *base.origins,
                 *([images.component_cache] if images and images.component_cache else []),
             ),
+            tuple(group.remarks for group in groups if group.remarks is not None),
         )
         yield replace(held, image=made[IMAGE])
 

@@ -40,8 +40,8 @@ class Found:
     """Paths of `there`: libraries, every link on the way to them, and what ldconfig must read to
     find them."""
     problems: list[Problem] = field(default_factory=list)
-    told: list[Problem] = field(default_factory=list)
-    """Libraries of one name and several contents: what is wrong where both are in one process."""
+    told: list[str] = field(default_factory=list)
+    """Libraries of one name and several contents: no error where not both are in one process."""
 
 
 def closure(

@@ -54,7 +54,7 @@ class Judge:
         for real, needs in self._too_old().items():
             yield self._lacks_versions(real, needs)
 
-    def told(self) -> Iterator[Problem]:
+    def told(self) -> Iterator[str]:
         """Names that stand for several contents."""
         paths: dict[str, dict[str, tuple[str, str]]] = {}
         for need, path in self._found.items():

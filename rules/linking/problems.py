@@ -62,13 +62,12 @@ def lacks_versions(
     )
 
 
-def twice(name: str, found: Sequence[tuple[str, str]]) -> Problem:
+def twice(name: str, found: Sequence[tuple[str, str]]) -> str:
     """`found`: path and who needs it, of contents that differ."""
     told = "; ".join(f"/{path}{_version(path)} for /{by}" for path, by in found[:_SHOWN])
-    return Problem(
-        f"{name} is {len(found)} different files: {told}",
-        "one: a process that has loaded a name takes it for all that need it",
-        "a server that runs both at once gets what is loaded first",
+    return (
+        f"{name} is {len(found)} different files: {told}. "
+        "A server that runs all of these at once has, for all, the one that it loads first"
     )
 
 

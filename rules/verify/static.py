@@ -53,5 +53,5 @@ def verify_static(ctx: ToolContext) -> int:
     report = Report(KIND, [], outcomes=[Outcome("libraries", problems=found.problems)])
     ctx.write(RESULT, report.json)
     ctx.write(JUNIT, report.junit)
-    ctx.log.write(report.text)
+    ctx.log.write("\n".join([report.text, *found.told]))
     return 0 if report.passed else 1

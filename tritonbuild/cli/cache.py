@@ -83,8 +83,10 @@ def gc(max_age: float, as_json: bool) -> NoReturn:
         from tritonbuild.cache.upkeep import collect
         from tritonbuild.errors import ExitCode
         from tritonbuild.events import Finished, Note
+        from tritonbuild.images.compose_place import forget
         from tritonbuild.places import cache_root
 
+        forget(max_age * DAY)
         removed = collect(DiskCache(cache_root()), max_age * DAY)
         this.listener(Note(f"removed {removed.count:,} blobs, {removed.size / 1e6:,.1f} MB"))
         return Finished(ExitCode.OK)

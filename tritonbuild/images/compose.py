@@ -3,7 +3,6 @@ sends it off."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,24 +13,25 @@ from tritonbuild.cancel import Cancellation
 from tritonbuild.errors import ExitCode, Problem, UsageError
 from tritonbuild.events import Finished, Listener, Note, Shipped
 from tritonbuild.images.built import BuiltImage, built
+from tritonbuild.images.compose_flags import as_flags, told
+from tritonbuild.images.compose_place import MANIFEST, recall, remember, workspace
 from tritonbuild.images.compose_plan import plan
 from tritonbuild.images.composition import Composition, check_names
-from tritonbuild.images.errors import told
+from tritonbuild.images.errors import told as raised
 from tritonbuild.images.load import load
 from tritonbuild.images.names import check_names as check_references
 from tritonbuild.images.push import push
 from tritonbuild.label import Label, Pattern
 from tritonbuild.lock import Lock
 from tritonbuild.oci import daemon
-from tritonbuild.oci.documents import Platform
-from tritonbuild.oci.errors import Unreachable
-from tritonbuild.oci.layout import write_layout
-from tritonbuild.places import cache_root
+from tritonbuild.oci.documents import Descriptor, Platform
+from tritonbuild.oci.errors import OciError, Unreachable
+from tritonbuild.oci.layout import Layout, write_layout
 from tritonbuild.rule import DOCKERFILE, Ask
 from tritonbuild.serve import asked
 from tritonbuild.session import Session
 
-_MANIFEST, _DOCKERFILE = "triton.toml", "Dockerfile.compose"
+_DOCKERFILE = "Dockerfile.compose"
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,18 @@ def compose(
     if wanted.emit_manifest:
         _emit(composition, wanted, listener)
         return Finished(ExitCode.OK)
-    root = _workspace(composition)
+    root = workspace(composition)
     label = Label("", composition.name)
-    with Session(root, listener, cancellation) as session:
+    with as_flags(composition), Session(root, listener, cancellation) as session:
         chosen = [Pattern.parse(str(label), "")]
-        if not wanted.skip_pull:
+        if wanted.skip_pull:
+            recall(root)
+        else:
             with session.cache.in_use():
                 session.lock(chosen, keep=False, others=False)
+            remember(root)
         if wanted.emit_dockerfile:
-            report = _write_dockerfile(session, label, wanted, listener)
+            report = _write_dockerfile(session, label, wanted)
         elif wanted.dry_run:
             for line in plan(Lock.read(root)):
                 listener(Note(line))
@@ -76,21 +79,11 @@ def compose(
                 report = build(dry, chosen, Options(dry_run=True))
         else:
             report = _made(session, chosen, composition, wanted)
-    return Finished(report.exit_code, tuple(report.problems), report.metrics)
-
-
-def _workspace(composition: Composition) -> Path:
-    """Of this composition, whenever it is asked for."""
-    content = composition.manifest.encode()
-    root = cache_root() / "compositions" / hashlib.sha256(content).hexdigest()[:16]
-    root.mkdir(parents=True, exist_ok=True)
-    if not (root / _MANIFEST).exists():
-        write_atomically(root / _MANIFEST, content)
-    return root
+    return Finished(report.exit_code, told(report, composition), report.metrics)
 
 
 def _emit(composition: Composition, wanted: Wanted, listener: Listener) -> None:
-    path = wanted.work_dir / _MANIFEST
+    path = wanted.work_dir / MANIFEST
     try:
         with path.open("x") as file:
             file.write(composition.manifest)
@@ -100,7 +93,7 @@ def _emit(composition: Composition, wanted: Wanted, listener: Listener) -> None:
     listener(Note(f"wrote {path}; next: cd {wanted.work_dir} && tritonbuild build //:all"))
 
 
-def _write_dockerfile(session: Session, label: Label, wanted: Wanted, listener: Listener) -> Report:
+def _write_dockerfile(session: Session, label: Label, wanted: Wanted) -> Report:
     """Dockerfile.compose, as compose.py calls it, and beside it a folder of what it copies."""
     answer = asked(session, label, Ask("dockerfile", {"name": json.dumps(_DOCKERFILE)}))
     if not answer.report.exit_code:
@@ -108,7 +101,7 @@ def _write_dockerfile(session: Session, label: Label, wanted: Wanted, listener: 
             path = wanted.work_dir / name
             make_folders(path.parent)
             write_atomically(path, text.encode(errors="surrogateescape"))
-        listener(Note(f"wrote {wanted.work_dir / _DOCKERFILE}"))
+        session.listener(Note(f"wrote {wanted.work_dir / _DOCKERFILE}"))
     return answer.report
 
 
@@ -149,7 +142,19 @@ def _send(
 
 def _write(session: Session, image: BuiltImage, platform: Platform, folder: Path) -> None:
     one = image.sparse.image(platform)
-    with told(str(image.label)):
+    if _is_there(one.descriptor, folder):
+        there = sum(layer.descriptor.size for layer in one.layers)
+        session.listener(Shipped(str(image.label), str(folder), one.descriptor.digest, there=there))
+        return
+    with raised(str(image.label)):
         write_layout(image.sparse, one.descriptor, folder)
     size = sum(layer.descriptor.size for layer in one.layers)
     session.listener(Shipped(str(image.label), str(folder), one.descriptor.digest, moved=size))
+
+
+def _is_there(wanted: Descriptor, folder: Path) -> bool:
+    """Whether a folder is a layout of that very image."""
+    try:
+        return Layout(folder).descriptor().digest == wanted.digest
+    except OciError:
+        return False

@@ -1,0 +1,155 @@
+"""What `tritonbuild compose` tells: in the words of its flags, before images are read where that
+can be known, and what is no error and yet to be known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, Outcome, WorkspaceFolder
+from parts.composing import Shelf, composed, image_of, refused, shelf, standing
+from parts.faulty import faulty
+from parts.ngc.native import library
+from parts.ngc.server import HOME
+from parts.ngc.tiny import component, tiny
+
+from tritonbuild.outputs import locked
+
+RELEASE = "24.03"
+
+
+@pytest.fixture(scope="module")
+def shelved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    with shelf(tmp_path_factory.mktemp("shelf"), RELEASE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compose") / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cache: Path) -> WorkspaceFolder:
+    return standing(tmp_path, cache)
+
+
+@pytest.fixture(scope="module")
+def flags(shelved: Shelf) -> list[str]:
+    return shelved.put(tiny(shelved.store)).all
+
+
+def notes(outcome: Outcome) -> list[str]:
+    return [event["text"] for event in outcome.events if event["event"] == "note"]
+
+
+def compositions(cache: Path) -> set[Path]:
+    return {path.parent for path in cache.glob("compositions/*/triton.toml")}
+
+
+@pytest.mark.parametrize(
+    ("named", "near"),
+    [
+        (["--backend", "pyton"], "did you mean 'python'"),
+        (["--backend", "vllm"], "onnxruntime"),
+        (["--cache", "memcached"], "one of: local, redis"),
+        (["--repoagent", "checksums"], "did you mean 'checksum'"),
+    ],
+)
+def test_what_a_release_of_nvidias_lacks_is_told_before_any_layer_is_asked_for(
+    named: list[str], near: str, shelved: Shelf, folder: WorkspaceFolder
+) -> None:
+    with faulty(shelved.host) as proxy:
+        folder.environment["TRITONBUILD_REGISTRY_MIRRORS"] = f"nvcr.io=http://{proxy.host}"
+        told = refused(folder, "--container-version", RELEASE, *named, code=7)
+        assert proxy.asked("GET", "/manifests/")
+        assert len(proxy.asked("GET", "/blobs/")) <= 2  # configs
+    assert repr(named[1]) in told
+    assert near in told
+
+
+def test_flags_are_named_and_no_file(shelved: Shelf, folder: WorkspaceFolder) -> None:
+    flags = shelved.put(tiny(shelved.store, gpu=False)).all
+    full, below = folder.run("compose", *flags, "--layout", "out").errors
+    assert full["found"].startswith("--image full: ")
+    assert below["found"].startswith("--image min: ")
+    for error in (full, below):
+        assert "--enable-gpu false" in error["remedy"]
+        assert not {"label", "file", "line", "key"} & {name for name, said in error.items() if said}
+
+
+def test_a_library_that_is_two_is_told_whenever_it_is_built(
+    shelved: Shelf, folder: WorkspaceFolder
+) -> None:
+    twins = {
+        f"{HOME}/backends/{name}/libtwin.so.1": library(soname="libtwin.so.1", gives=f"of_{name}@V")
+        for name in ("one", "two")
+    }
+    extra = {
+        **twins,
+        **component("backends/one", "libtwin.so.1"),
+        **component("backends/two", "libtwin.so.1"),
+    }
+    flags = shelved.put(tiny(shelved.store, extra=extra)).all
+    alone = composed(folder, *flags, "--backend", "one", "--layout", "one")
+    assert not any("libtwin" in note for note in notes(alone))
+    for out in ("made", "cached"):
+        both = composed(folder, *flags, "--backend", "one", "--backend", "two", "--layout", out)
+        (told,) = [note for note in notes(both) if "libtwin" in note]
+        for name in ("one", "two"):
+            assert f"/{HOME}/backends/{name}/libtriton_{name}.so" in told
+    assert both.executed == 0
+    composed(folder, *flags, "--output-name", "s", "--emit-manifest")
+    folder.run("doctor", "--distribution", "//:triton", "--report", "report.json")
+    assert "libtwin.so.1 is 2 different files" in (folder.root / "report.json").read_text()
+
+
+def test_tags_are_as_they_were_meant_whatever_else_is_asked_for(
+    shelved: Shelf, folder: WorkspaceFolder, tmp_path: Path
+) -> None:
+    folder.cache = tmp_path / "cache"
+    flags = shelved.put(tiny(shelved.store)).all
+    unknown = refused(folder, *flags, "--skip-pull", code=2)
+    assert "leave out --skip-pull" in unknown
+    composed(folder, *flags, "--layout", "first")
+    outcome = composed(folder, *flags, "--backend", "identity", "--skip-pull", "--layout", "second")
+    assert not any("resolving" in note for note in notes(outcome))
+    composed(folder, *flags, "--backend", "identity", "--layout", "third")
+    digests = [image_of(folder.root / out).descriptor.digest for out in ("second", "third")]
+    assert digests[0] == digests[1]
+
+
+def test_what_is_there_already_is_left(flags: list[str], folder: WorkspaceFolder) -> None:
+    composed(folder, *flags, "--layout", "out")
+    before = (folder.root / "out/index.json").stat().st_ino
+    (shipped,) = [
+        event
+        for event in composed(folder, *flags, "--layout", "out").events
+        if event["event"] == "shipped"
+    ]
+    assert shipped["moved"] == 0
+    assert shipped["there"] > 0
+    assert (folder.root / "out/index.json").stat().st_ino == before
+    outcome = folder.run("compose", *flags, "--backend", "identity", "--layout", "out")
+    assert outcome.exit_code == 1
+    assert "is there already" in outcome.text
+    assert (folder.root / "out/index.json").stat().st_ino == before
+
+
+def test_compositions_that_nobody_uses_go(flags: list[str], folder: WorkspaceFolder) -> None:
+    for name in ("old", "held", "new"):
+        composed(folder, *flags, "--output-name", name, "--layout", name)
+    by_name = {(path / "triton.toml").read_text().split("//:")[1].split("`")[0]: path
+               for path in compositions(folder.cache)}  # fmt: skip
+    long_ago = time.time() - 40 * 86400
+    for name in ("old", "held"):
+        os.utime(by_name[name] / "triton.toml", (long_ago, long_ago))
+    with locked(by_name["held"], wait=False):
+        done = subprocess.run([*COMMAND, "cache", "gc"], cwd=folder.root, env=folder.env)
+        assert done.returncode == 0
+    assert by_name["old"] not in compositions(folder.cache)
+    assert {by_name["held"], by_name["new"]} <= compositions(folder.cache)
