@@ -25,6 +25,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+pytest_plugins = ["parts.composing"]
+
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "tritonbuild")
 MINIMAL = '[workspace]\nname = "test"\n'

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from conftest import COMMAND, Outcome, WorkspaceFolder
-from parts.composing import Shelf, composed, image_of, refused, shelf, standing
+from parts.composing import Shelf, composed, image_of, refused
 from parts.faulty import faulty
 from parts.ngc.native import library
 from parts.ngc.server import HOME
+from parts.ngc.shelf import ngc
 from parts.ngc.tiny import component, tiny
 
 from tritonbuild.outputs import locked
@@ -23,19 +24,10 @@ RELEASE = "24.03"
 
 
 @pytest.fixture(scope="module")
-def shelved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    with shelf(tmp_path_factory.mktemp("shelf"), RELEASE) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compose") / "cache"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, cache: Path) -> WorkspaceFolder:
-    return standing(tmp_path, cache)
+def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry that has a release by NVIDIA's names."""
+    with ngc(tmp_path_factory.mktemp("released"), RELEASE) as host:
+        yield host
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +53,20 @@ def compositions(cache: Path) -> set[Path]:
     ],
 )
 def test_what_a_release_of_nvidias_lacks_is_told_before_any_layer_is_asked_for(
-    named: list[str], near: str, shelved: Shelf, folder: WorkspaceFolder
+    named: list[str], near: str, released: str, place: WorkspaceFolder
 ) -> None:
-    with faulty(shelved.host) as proxy:
-        folder.environment["TRITONBUILD_REGISTRY_MIRRORS"] = f"nvcr.io=http://{proxy.host}"
-        told = refused(folder, "--container-version", RELEASE, *named, code=7)
+    with faulty(released) as proxy:
+        place.environment["TRITONBUILD_REGISTRY_MIRRORS"] = f"nvcr.io=http://{proxy.host}"
+        told = refused(place, "--container-version", RELEASE, *named, code=7)
         assert proxy.asked("GET", "/manifests/")
         assert len(proxy.asked("GET", "/blobs/")) <= 2  # configs
     assert repr(named[1]) in told
     assert near in told
 
 
-def test_flags_are_named_and_no_file(shelved: Shelf, folder: WorkspaceFolder) -> None:
+def test_flags_are_named_and_no_file(shelved: Shelf, place: WorkspaceFolder) -> None:
     flags = shelved.put(tiny(shelved.store, gpu=False)).all
-    full, below = folder.run("compose", *flags, "--layout", "out").errors
+    full, below = place.run("compose", *flags, "--layout", "out").errors
     assert full["found"].startswith("--image full: ")
     assert below["found"].startswith("--image min: ")
     for error in (full, below):
@@ -83,7 +75,7 @@ def test_flags_are_named_and_no_file(shelved: Shelf, folder: WorkspaceFolder) ->
 
 
 def test_a_library_that_is_two_is_told_whenever_it_is_built(
-    shelved: Shelf, folder: WorkspaceFolder
+    shelved: Shelf, place: WorkspaceFolder
 ) -> None:
     twins = {
         f"{HOME}/backends/{name}/libtwin.so.1": library(soname="libtwin.so.1", gives=f"of_{name}@V")
@@ -95,61 +87,61 @@ def test_a_library_that_is_two_is_told_whenever_it_is_built(
         **component("backends/two", "libtwin.so.1"),
     }
     flags = shelved.put(tiny(shelved.store, extra=extra)).all
-    alone = composed(folder, *flags, "--backend", "one", "--layout", "one")
+    alone = composed(place, *flags, "--backend", "one", "--layout", "one")
     assert not any("libtwin" in note for note in notes(alone))
     for out in ("made", "cached"):
-        both = composed(folder, *flags, "--backend", "one", "--backend", "two", "--layout", out)
+        both = composed(place, *flags, "--backend", "one", "--backend", "two", "--layout", out)
         (told,) = [note for note in notes(both) if "libtwin" in note]
         for name in ("one", "two"):
             assert f"/{HOME}/backends/{name}/libtriton_{name}.so" in told
     assert both.executed == 0
-    composed(folder, *flags, "--output-name", "s", "--emit-manifest")
-    folder.run("doctor", "--distribution", "//:triton", "--report", "report.json")
-    assert "libtwin.so.1 is 2 different files" in (folder.root / "report.json").read_text()
+    composed(place, *flags, "--output-name", "s", "--emit-manifest")
+    place.run("doctor", "--distribution", "//:triton", "--report", "report.json")
+    assert "libtwin.so.1 is 2 different files" in (place.root / "report.json").read_text()
 
 
 def test_tags_are_as_they_were_meant_whatever_else_is_asked_for(
-    shelved: Shelf, folder: WorkspaceFolder, tmp_path: Path
+    shelved: Shelf, place: WorkspaceFolder, tmp_path: Path
 ) -> None:
-    folder.cache = tmp_path / "cache"
+    place.cache = tmp_path / "cache"
     flags = shelved.put(tiny(shelved.store)).all
-    unknown = refused(folder, *flags, "--skip-pull", code=2)
+    unknown = refused(place, *flags, "--skip-pull", code=2)
     assert "leave out --skip-pull" in unknown
-    composed(folder, *flags, "--layout", "first")
-    outcome = composed(folder, *flags, "--backend", "identity", "--skip-pull", "--layout", "second")
+    composed(place, *flags, "--layout", "first")
+    outcome = composed(place, *flags, "--backend", "identity", "--skip-pull", "--layout", "second")
     assert not any("resolving" in note for note in notes(outcome))
-    composed(folder, *flags, "--backend", "identity", "--layout", "third")
-    digests = [image_of(folder.root / out).descriptor.digest for out in ("second", "third")]
+    composed(place, *flags, "--backend", "identity", "--layout", "third")
+    digests = [image_of(place.root / out).descriptor.digest for out in ("second", "third")]
     assert digests[0] == digests[1]
 
 
-def test_what_is_there_already_is_left(flags: list[str], folder: WorkspaceFolder) -> None:
-    composed(folder, *flags, "--layout", "out")
-    before = (folder.root / "out/index.json").stat().st_ino
+def test_what_is_there_already_is_left(flags: list[str], place: WorkspaceFolder) -> None:
+    composed(place, *flags, "--layout", "out")
+    before = (place.root / "out/index.json").stat().st_ino
     (shipped,) = [
         event
-        for event in composed(folder, *flags, "--layout", "out").events
+        for event in composed(place, *flags, "--layout", "out").events
         if event["event"] == "shipped"
     ]
     assert shipped["moved"] == 0
     assert shipped["there"] > 0
-    assert (folder.root / "out/index.json").stat().st_ino == before
-    outcome = folder.run("compose", *flags, "--backend", "identity", "--layout", "out")
+    assert (place.root / "out/index.json").stat().st_ino == before
+    outcome = place.run("compose", *flags, "--backend", "identity", "--layout", "out")
     assert outcome.exit_code == 1
     assert "is there already" in outcome.text
-    assert (folder.root / "out/index.json").stat().st_ino == before
+    assert (place.root / "out/index.json").stat().st_ino == before
 
 
-def test_compositions_that_nobody_uses_go(flags: list[str], folder: WorkspaceFolder) -> None:
+def test_compositions_that_nobody_uses_go(flags: list[str], place: WorkspaceFolder) -> None:
     for name in ("old", "held", "new"):
-        composed(folder, *flags, "--output-name", name, "--layout", name)
+        composed(place, *flags, "--output-name", name, "--layout", name)
     by_name = {(path / "triton.toml").read_text().split("//:")[1].split("`")[0]: path
-               for path in compositions(folder.cache)}  # fmt: skip
+               for path in compositions(place.cache)}  # fmt: skip
     long_ago = time.time() - 40 * 86400
     for name in ("old", "held"):
         os.utime(by_name[name] / "triton.toml", (long_ago, long_ago))
     with locked(by_name["held"], wait=False):
-        done = subprocess.run([*COMMAND, "cache", "gc"], cwd=folder.root, env=folder.env)
+        done = subprocess.run([*COMMAND, "cache", "gc"], cwd=place.root, env=place.env)
         assert done.returncode == 0
-    assert by_name["old"] not in compositions(folder.cache)
-    assert {by_name["held"], by_name["new"]} <= compositions(folder.cache)
+    assert by_name["old"] not in compositions(place.cache)
+    assert {by_name["held"], by_name["new"]} <= compositions(place.cache)

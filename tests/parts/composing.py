@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from conftest import Outcome, WorkspaceFolder
 
 from parts.ngc.build import Pair
@@ -68,6 +69,23 @@ def standing(folder: Path, cache: Path) -> WorkspaceFolder:
     for name in ("docker", "here"):
         (folder / name).mkdir(exist_ok=True)
     return WorkspaceFolder(folder / "here", cache, {"DOCKER_CONFIG": str(folder / "docker")})
+
+
+@pytest.fixture(scope="module")
+def shelved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    with shelf(tmp_path_factory.mktemp("shelf")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def place_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compose") / "cache"
+
+
+@pytest.fixture
+def place(tmp_path: Path, place_cache: Path) -> WorkspaceFolder:
+    """Where verbs are started; the cache is its module's."""
+    return standing(tmp_path, place_cache)
 
 
 def composed(folder: WorkspaceFolder, *arguments: str) -> Outcome:
