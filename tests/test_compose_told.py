@@ -64,6 +64,18 @@ def test_what_a_release_of_nvidias_lacks_is_told_before_any_layer_is_asked_for(
     assert near in told
 
 
+@pytest.mark.parametrize("name", ["triton", "identity", "all"])
+def test_an_image_may_be_called_as_something_in_it(
+    name: str, flags: list[str], place: WorkspaceFolder
+) -> None:
+    named = [*flags, "--backend", "identity", "--output-name", f"registry.example/acme/{name}:v1"]
+    composed(place, *named, "--layout", "out")
+    made = image_of(place.root / "out").descriptor
+    composed(place, *named, "--emit-manifest")
+    place.build(f"//:{name}-image")
+    assert image_of(place.output(f"_/{name}-image")).descriptor.digest == made.digest
+
+
 def test_flags_are_named_and_no_file(shelved: Shelf, place: WorkspaceFolder) -> None:
     flags = shelved.put(tiny(shelved.store, gpu=False)).all
     full, below = place.run("compose", *flags, "--layout", "out").errors

@@ -7,18 +7,15 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from docker import DockerClient
 from docker.models.containers import Container
 from parts.bases import skopeo
 from parts.dockerd import Dockerd
-from parts.leftovers import eventually
 from parts.ngc import layers
 from parts.ngc.build import Pair, release
 from parts.ngc.compose import context, dockerfile
@@ -26,32 +23,13 @@ from parts.ngc.large import enlarged
 from parts.ngc.layers import GZIP, PLAIN, ZSTD, Image, Store
 from parts.ngc.releases import LIBRARIES, RELEASES
 from parts.ngc.server import HOME
+from parts.ngc.serving import CACHE, NATIVE, ask, models, served
 from parts.ngc.shelf import NAME, blob, ngc, put
 from parts.ngc.tiny import COMPONENTS, LOOP, ONNXRUNTIME, component, spread, tiny
 
-DEADLINE = 120
 NOT_FOUND = {"libcuda.so.1", "libtritonserver.so", "libmkl_core.so.2"}
 """By ldd: what the driver brings, what the server has loaded before any backend, and what MKL has
 loaded before it opens its parts, which say no folder to look in."""
-NATIVE = ("dali", "identity", "onnxruntime", "openvino", "pytorch", "repeat", "square")
-"""Backends of 24.10 that serve a model that is nothing but a config."""
-CONFIG = (
-    'backend: "{}"\nmax_batch_size: 4\n'
-    'input {{ name: "x" data_type: TYPE_FP32 dims: -1 }}\n'
-    'output {{ name: "y" data_type: TYPE_FP32 dims: -1 }}\n'
-)
-DOUBLE = """\
-import triton_python_backend_utils as pb_utils
-
-class TritonPythonModel:
-    def execute(self, requests):
-        return [
-            pb_utils.InferenceResponse([
-                pb_utils.Tensor("y", pb_utils.get_input_tensor_by_name(r, "x").as_numpy() * 2)
-            ])
-            for r in requests
-        ]
-"""
 OPENED = {
     "libmkl_def.so.2|libmkl_avx2.so.2|libmkl_avx512.so.2", "libonnxruntime_providers_openvino.so",
     "libopenvino_intel_cpu_plugin.so", "libdali_operators.so", "libgomp.so.1.0.0",
@@ -203,68 +181,6 @@ def test_a_blob_can_be_lost_by_one_registry_alone(tmp_path: Path) -> None:
     assert image.store.path(image.layers[0].digest).exists()
 
 
-def ask(port: int, path: str, body: Any = None) -> Any:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None)
-        answer = connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, content
-        return json.loads(content) if content else None
-    finally:
-        connection.close()
-
-
-def is_ready(port: int) -> bool:
-    try:
-        ask(port, "/v2/health/ready")
-    except (OSError, HTTPException, AssertionError):
-        return False
-    return True
-
-
-def models(folder: Path, backends: tuple[str, ...]) -> Path:
-    """One for each backend, and `double`, of Python, that the checksum agent looks at."""
-    for name in backends:
-        (folder / name / "1").mkdir(parents=True)
-        (folder / name / "config.pbtxt").write_text(CONFIG.format(name))
-    double = folder / "double"
-    (double / "1").mkdir(parents=True)
-    (double / "1/model.py").write_text(DOUBLE)
-    md5 = hashlib.md5(DOUBLE.encode(), usedforsecurity=False).hexdigest()
-    (double / "config.pbtxt").write_text(
-        CONFIG.format("python") + 'model_repository_agents { agents { name: "checksum" '
-        f'parameters {{ key: "MD5:1/model.py" value: "{md5}" }} }} }}\n'
-    )
-    return folder
-
-
-@contextmanager
-def served(client: DockerClient, image: str, repository: Path) -> Iterator[tuple[Container, int]]:
-    """A container whose server is ready, and its HTTP port."""
-    container = client.containers.create(
-        image,
-        ["tritonserver", "--model-repository=/models", "--cache-config=local,size=1048576"],
-        volumes={str(repository): {"bind": "/models", "mode": "ro"}},
-        ports={"8000/tcp": ("127.0.0.1", 0)},
-        shm_size=128 << 20,
-    )
-    try:
-        container.start()
-        container.reload()
-        port = int(container.attrs["NetworkSettings"]["Ports"]["8000/tcp"][0]["HostPort"])
-
-        def settled() -> bool:
-            container.reload()
-            return container.status != "running" or is_ready(port)
-
-        eventually(settled, DEADLINE)
-        assert container.status == "running", container.logs().decode()
-        yield container, port
-    finally:
-        container.remove(force=True, v=True)
-
-
 def check(port: int, backends: tuple[str, ...]) -> None:
     asked = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.5, 2.5]}]}
     for name, wanted in [*((one, [1.5, 2.5]) for one in backends), ("double", [3.0, 5.0])]:
@@ -300,7 +216,7 @@ def test_a_full_serves_models_of_all_backends(
     client: DockerClient, host: str, tmp_path: Path
 ) -> None:
     repository = models(tmp_path / "models", NATIVE)
-    with served(client, f"{host}/{NAME}:24.10-py3", repository) as (container, port):
+    with served(client, f"{host}/{NAME}:24.10-py3", repository, CACHE) as (container, port):
         check(port, NATIVE)
         maps = said(container, "cat", "/proc/1/maps")
         loaded = {line.rpartition("/")[2] for line in maps.splitlines()}
@@ -337,7 +253,10 @@ def test_docker_builds_what_compose_asks_for(
     assert image.id
     chosen = ("onnxruntime", "repeat")
     try:
-        with served(client, image.id, models(tmp_path / "models", chosen)) as (container, port):
+        with served(client, image.id, models(tmp_path / "models", chosen), CACHE) as (
+            container,
+            port,
+        ):
             check(port, chosen)
             found = said(container, "find", ".", "-type", "f", "-printf", "%P %s %U\n")
     finally:

@@ -108,7 +108,7 @@ def command(
 
         named = images_of(images)
         composition = Composition(
-            target_name(output_name),
+            target_name(output_name, (*backends, *repoagents, *caches)),
             backends,
             repoagents,
             caches,

@@ -16,7 +16,7 @@ from tritonbuild.images.built import BuiltImage, built
 from tritonbuild.images.compose_flags import as_flags, told
 from tritonbuild.images.compose_place import MANIFEST, recall, remember, workspace
 from tritonbuild.images.compose_plan import plan
-from tritonbuild.images.composition import Composition, check_names
+from tritonbuild.images.composition import Composition, check_names, short_name
 from tritonbuild.images.errors import told as raised
 from tritonbuild.images.load import load
 from tritonbuild.images.names import check_names as check_references
@@ -135,7 +135,7 @@ def _send(
     try:
         daemon.connect().close()
     except Unreachable:
-        _write(session, image, platform, wanted.work_dir / composition.name)
+        _write(session, image, platform, wanted.work_dir / short_name(wanted.output_name))
         return
     report.metrics.bytes_pushed += load(session, image, platform, [wanted.output_name])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ NEWEST = "26.08"
 """The release that is taken where nothing names one."""
 IMAGES = ("min", "full", "gpu-min")
 """Names that `--image` takes."""
+_DISTRIBUTION = "triton"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HEAD = """\
 # A smaller Triton: `tritonbuild build //:{name}` makes it, `tritonbuild push //:{name} --to …`
@@ -52,7 +53,7 @@ class Composition:
         distribution |= self.images
         if not self.gpu:
             distribution["gpu"] = False
-        image: dict[str, Any] = {"distribution": ":triton"}
+        image: dict[str, Any] = {"distribution": f":{_DISTRIBUTION}"}
         document: dict[str, Any] = {"workspace": {"name": self.name}}
         if self.platform != "linux/amd64":
             distribution["platform"] = image["platform"] = self.platform
@@ -60,7 +61,7 @@ class Composition:
             distribution["component_cache"] = self.component_cache
         if self.slim:
             distribution["slim"] = list(self.slim)
-        document["distributions"] = {"triton": distribution}
+        document["distributions"] = {_DISTRIBUTION: distribution}
         for kind in ("backends", "repoagents", "caches"):
             names = list(dict.fromkeys(getattr(self, kind)))
             if names:
@@ -122,8 +123,14 @@ def _wrong(composition: Composition) -> Iterator[Problem]:
                 yield Problem("--backend ensemble", "a backend; it is part of the server", remedy)
 
 
-def target_name(output: str) -> str:
-    """Of the target, for what an image is to be called: `tritonserver` of
-    `registry.example/acme/tritonserver:v1`."""
+def target_name(output: str, others: Iterable[str]) -> str:
+    """Of the target, for what an image is to be called: `python-image` where that is what another
+    target is called, or patterns mean something else by it."""
+    name = short_name(output)
+    return f"{name}-image" if name in {_DISTRIBUTION, "all", *others} else name
+
+
+def short_name(output: str) -> str:
+    """`tritonserver` of `registry.example/acme/tritonserver:v1`."""
     last = output.rpartition("/")[2].partition("@")[0].partition(":")[0]
     return re.sub(r"[^A-Za-z0-9_.-]", "-", last) or "tritonserver"
