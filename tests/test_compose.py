@@ -19,6 +19,8 @@ from tritonbuild.oci.layout import Layout
 from tritonbuild.oci.registry import Reference, Repository
 from tritonbuild.oci.validate import validate
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 RELEASE = "24.03"
 HOME = "opt/tritonserver"
 AMD64 = Platform.of("linux/amd64")

@@ -20,6 +20,8 @@ from parts.ngc.server import HOME
 from parts.ngc.serving import CACHE, CONFIG, NATIVE, ask, models, served
 from parts.ngc.shelf import NAME, ngc
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 EVERYTHING = """\
 import importlib, socket, ssl, sys
 import numpy.fft, numpy.linalg, numpy.random

@@ -27,6 +27,8 @@ from parts.ngc.serving import CACHE, NATIVE, ask, models, served
 from parts.ngc.shelf import NAME, blob, ngc, put
 from parts.ngc.tiny import COMPONENTS, LOOP, ONNXRUNTIME, component, spread, tiny
 
+pytestmark = pytest.mark.xdist_group(__name__)
+
 NOT_FOUND = {"libcuda.so.1", "libtritonserver.so", "libmkl_core.so.2"}
 """By ldd: what the driver brings, what the server has loaded before any backend, and what MKL has
 loaded before it opens its parts, which say no folder to look in."""

@@ -142,6 +142,7 @@ def context(folder: Path, *, packages: bool = False) -> Path:
     for name, content in ENTRYPOINT_D.items():
         (scripts / name).write_text(content)
         (scripts / name).chmod(0o755 if name.endswith(".sh") else 0o644)
+    (folder / "docker/cpu_only").mkdir()
     if packages:
         (folder / "debs").mkdir()
         for deb in debian.packages()[1]:
