@@ -163,6 +163,8 @@ def test_a_workspace_adds_to_the_catalogue(host: str, folder: WorkspaceFolder) -
         (["--backend", "ensemble"], "part of the server"),
         (["--work-dir", "nowhere"], "nowhere"),
         (["--quiet", "--verbose"], "one of the two"),
+        (["--dry-run", "--emit-dockerfile"], "--emit-dockerfile and --dry-run"),
+        (["--emit-manifest", "--push"], "--emit-manifest and --push"),
         (["--container-version", "2409"], "no release"),
         (["--container-version", "24.09", "--enable-gpu", "false"], "CPUs only"),
         (["--slim", "everything"], "left out"),

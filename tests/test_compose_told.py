@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import COMMAND, Outcome, WorkspaceFolder
-from parts.composing import Shelf, composed, image_of, refused
+from parts.composing import Shelf, composed, held, image_of, refused
 from parts.faulty import faulty
 from parts.ngc.native import library
+from parts.ngc.releases import LIBRARIES
 from parts.ngc.server import HOME
 from parts.ngc.shelf import ngc
 from parts.ngc.tiny import component, tiny
@@ -120,6 +121,9 @@ def test_tags_are_as_they_were_meant_whatever_else_is_asked_for(
     unknown = refused(place, *flags, "--skip-pull", code=2)
     assert "leave out --skip-pull" in unknown
     composed(place, *flags, "--layout", "first")
+    composed(place, *shelved.put(tiny(shelved.store)).all, "--layout", "another")
+    planned = composed(place, *flags, "--backend", "identity", "--skip-pull", "--dry-run")
+    assert len([note for note in notes(planned) if " is sha256:" in note]) == 2
     outcome = composed(place, *flags, "--backend", "identity", "--skip-pull", "--layout", "second")
     assert not any("resolving" in note for note in notes(outcome))
     composed(place, *flags, "--backend", "identity", "--layout", "third")
@@ -157,3 +161,68 @@ def test_compositions_that_nobody_uses_go(flags: list[str], place: WorkspaceFold
         assert done.returncode == 0
     assert by_name["old"] not in compositions(place.cache)
     assert {by_name["held"], by_name["new"]} <= compositions(place.cache)
+
+
+def test_an_image_on_another_base_gets_what_only_min_has_of_full(
+    shelved: Shelf, place: WorkspaceFolder
+) -> None:
+    """The base is neither `min` nor stands on it."""
+    path = f"{LIBRARIES}/libbelow.so.1"
+    below = {path: library(soname="libbelow.so.1")}
+    pair = tiny(shelved.store, below=below, extra=component("backends/mine", "libbelow.so.1"))
+    flags = shelved.put(pair)
+    bare = shelved.put(tiny(shelved.store))
+    composed(place, *flags.all, "--backend", "mine", "--output-name", "s", "--emit-manifest")
+    manifest = place.root / "triton.toml"
+    text = manifest.read_text().replace("[images.s]", '[images.s]\nbase = ":bare"')
+    manifest.write_text(f'{text}\n[bases.bare]\nimage = "{bare.min}"\n')
+    place.build("//:s")
+    made = held(image_of(place.output("_/s")))
+    assert made[path].content == below[path]
+
+
+def test_a_package_of_which_a_folder_alone_is_there_is_not_installed(
+    shelved: Shelf, place: WorkspaceFolder
+) -> None:
+    extra = {
+        **component("backends/mine", "libpack.so.1"),
+        f"{LIBRARIES}/libpack.so.1": library(soname="libpack.so.1"),
+        "var/lib/dpkg/info/libpack1.list": f"/{LIBRARIES}/libpack.so.1\n".encode(),
+        "var/lib/dpkg/info/other.list": f"/{LIBRARIES}\n".encode(),
+        "var/lib/dpkg/status": b"".join(
+            b"Package: %s\nStatus: install ok installed\nVersion: 1\n\n" % name
+            for name in (b"libpack1", b"other")
+        ),
+    }
+    flags = shelved.put(tiny(shelved.store, extra=extra)).all
+    composed(place, *flags, "--backend", "mine", "--layout", "out")
+    status = held(image_of(place.root / "out"))["var/lib/dpkg/status"].content
+    assert isinstance(status, bytes)
+    assert b"Package: libpack1" in status
+    assert b"Package: other" not in status
+
+
+def test_what_full_cannot_open_itself_is_told_and_no_error(
+    shelved: Shelf, place: WorkspaceFolder
+) -> None:
+    """A library opens another by its name, which needs one that nobody has."""
+    opener = library(soname="libopener.so.1", runpath="$ORIGIN")
+    extra = {
+        **component("backends/mine", "libopener.so.1"),
+        f"{LIBRARIES}/libopener.so.1": opener,
+        f"{LIBRARIES}/libopener_part.so": library("libhardware.so.9", soname="libopener_part.so"),
+    }
+    (place.root / "more.toml").write_text('[opens]\n"libopener.so*" = ["libopener_*.so"]\n')
+    flags = shelved.put(tiny(shelved.store, extra=extra)).all
+    named = ["--backend", "mine", "--catalogue", "more.toml"]
+    (told,) = [
+        note
+        for note in notes(composed(place, *flags, *named, "--layout", "out"))
+        if "libhardware" in note
+    ]
+    assert f"/{LIBRARIES}/libopener_part.so needs libhardware.so.9" in told
+    assert f"{LIBRARIES}/libopener_part.so" in held(image_of(place.root / "out"))
+    composed(place, *flags, *named, "--output-name", "s", "--emit-manifest")
+    place.build("//:s")
+    made = image_of(place.output("_/s")).descriptor
+    assert made.digest == image_of(place.root / "out").descriptor.digest

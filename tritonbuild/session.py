@@ -32,7 +32,7 @@ from tritonbuild.lock import FILE as LOCK_FILE
 from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.manifest import Manifests
 from tritonbuild.places import cache_root, state_folder
-from tritonbuild.plan import Plan, make_plan
+from tritonbuild.plan import Plan, Resolve, make_plan
 from tritonbuild.pointers import Pointers
 from tritonbuild.registry import installed
 from tritonbuild.rule import RUN, Ask, Rule
@@ -122,19 +122,25 @@ class Session:
             self.listener(Note(f"{LOCK_FILE} has new entries; commit it"))
         return plan
 
-    def lock(self, patterns: Iterable[Pattern], *, keep: bool, others: bool) -> int:
+    def lock(
+        self,
+        patterns: Iterable[Pattern],
+        *,
+        keep: bool,
+        others: bool,
+        resolve: Resolve | None = None,
+    ) -> int:
         """Resolves anew what targets need to be built and run (with `keep`, only what triton.lock
         lacks) and writes triton.lock; the number of its entries. `others`: entries that these
-        targets do not need stay."""
+        targets do not need stay. `resolve`: by something else than the resolvers."""
+        resolve = resolve or self._resolve
         declarations = self.graph.expand(patterns)
         before = Lock.read(self.root)
         lock = before if keep else Lock()
-        _, lock = make_plan(self.graph, (d.label for d in declarations), lock, self._resolve)
+        _, lock = make_plan(self.graph, (d.label for d in declarations), lock, resolve)
         for label in [d.label for d in declarations if type(d.rule).run is not Rule.run]:
             with suppress(AnalysisError):  # it builds, but cannot be run here: nothing to resolve
-                _, lock = make_plan(
-                    Graph(self.manifests), [label], lock, self._resolve, to_run=label
-                )
+                _, lock = make_plan(Graph(self.manifests), [label], lock, resolve, to_run=label)
         if others:
             lock = before.with_entries(lock.entries)
         lock.write(self.root)

@@ -82,7 +82,8 @@ def images_of(ctx: Context[Any]) -> tuple[ImagesInfo, Release | None, Output]:
     info = ImagesInfo(
         base=_base(ctx, below_is, names[MIN], release) if below_is else None,
         whole=ctx.attributes.image is not None,
-        layers=_beside(full_is, below_is),
+        layers=_layers(full_is, but=below_is),
+        all_layers=_layers(full_is),
         facts=checked[FACTS],
         platform=ctx.attributes.platform,
         names=tuple(
@@ -111,9 +112,11 @@ def _base(
     )
 
 
-def _beside(full: tuple[LockedFile, ...], below: tuple[LockedFile, ...]) -> tuple[LockedFile, ...]:
-    """Layers of `full` that the base has not."""
-    there = {file.sha256 for file in below}
+def _layers(
+    full: tuple[LockedFile, ...], but: tuple[LockedFile, ...] = ()
+) -> tuple[LockedFile, ...]:
+    """Those of an image that another has not."""
+    there = {file.sha256 for file in but}
     layers = sorted(file for file in full if file.name.startswith(f"{LAYERS}/"))
     return tuple(file for file in layers if file.sha256 not in there)
 

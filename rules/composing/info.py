@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tritonbuild.rule import Artifact, LockedFile
 
@@ -18,7 +18,9 @@ class ImagesInfo:
     whole: bool
     """The base has the server, and components, already."""
     layers: tuple[LockedFile, ...]
-    """Of `full`, those that the base does not have, from the lowest up."""
+    """Of `full`, those that the base does not have, from the lowest up …"""
+    all_layers: tuple[LockedFile, ...]
+    """… and all of them."""
     facts: Artifact
     """facts.json (`check.Facts`): what `full` says of itself."""
     platform: str
@@ -30,3 +32,8 @@ class ImagesInfo:
     """A repository of a registry that keeps what was cut (`shared`)."""
     catalogue: Artifact | None = None
     """What a workspace adds to `catalogue.toml`."""
+
+    @property
+    def apart(self) -> ImagesInfo:
+        """For an image that stands on something else than `min`."""
+        return replace(self, base=None, layers=self.all_layers)

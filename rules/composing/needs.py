@@ -65,7 +65,7 @@ def find_needs(ctx: ToolContext) -> None:
             fetch_files(ctx, tars, there.members(copied))
         except OciError as error:
             raise failed(error, wrong(error, "what components need")) from None
-    ctx.write(REMARKS, json.dumps(found.told).encode())
+    ctx.write(REMARKS, json.dumps(_some(found.told)).encode())
     _write(ctx, here, there, copied)
 
 
@@ -216,6 +216,11 @@ def _what(entry: Listed) -> tuple[str, str, str]:
     return entry.kind, entry.digest, entry.target
 
 
+def _some(told: Sequence[str]) -> list[str]:
+    more = len(told) - _SHOWN
+    return [*told[:_SHOWN], *([f"and {more} more of this kind"] if more > 0 else [])]
+
+
 def _member(entry: Listed, epoch: int) -> Member:
     kind: Kind = "link" if entry.kind == "link" else "file"
     return Member(
@@ -236,7 +241,8 @@ def _write(ctx: ToolContext, here: Files, there: There, paths: Sequence[str]) ->
             entry = root.get(folder)
             if here.root.get(folder) is None and entry and entry.kind == "folder":
                 members[folder] = Member(folder, "folder", entry.mode, entry.uid, entry.gid, epoch)
-    for path, text in _dpkg(here.root, there, members).items():
+    copied = [path for path, member in members.items() if member.kind != "folder"]
+    for path, text in _dpkg(here.root, there, copied).items():
         members[path] = Member(path, mtime=epoch, content=text.encode(errors="surrogateescape"))
     elves = {path: elf for path in paths if (elf := there.files.elves.get(path))}
     said = ((entry.path, root.text(entry.path)) for entry in entries)
@@ -254,13 +260,13 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _dpkg(here: Root, there: There, members: Iterable[str]) -> dict[str, str]:
+def _dpkg(here: Root, there: There, paths: Iterable[str]) -> dict[str, str]:
     """dpkg's files for the packages that something was copied of and that the base has not."""
     packages, root = there.packages, there.files.root
     owners = {root.canonical(path): name for path, name in packages.owners.items()}
     status = here.text(STATUS) or ""
     has = Packages(status, {}).paragraphs
-    copied = sorted({owners[path] for path in members if path in owners} - has.keys())
+    copied = sorted({owners[path] for path in paths if path in owners} - has.keys())
     found: dict[str, str] = {}
     for name in copied:
         if name in packages.paragraphs:

@@ -58,6 +58,8 @@ def _cut_out(
     placing: Placing, images: ImagesInfo, components: Sequence[ComponentInfo]
 ) -> Iterator[LayerGroup]:
     """Of a distribution that lies in images; last what all of it needs beside it."""
+    if placing.ctx.attributes.base is not None:
+        images = images.apart
     wanted = [(c.kind, c.name) for c in components if c.folder is None]
     cut = Cut(placing.ctx, images, placing.base, wanted)
     for piece in cut.pieces:

@@ -143,7 +143,8 @@ class Images(Rule):
 def _composed(ctx: Context[Any]) -> dict[str, Any]:
     """Parameters and inputs of `write-dockerfile`."""
     images = needed(ctx, ctx.attributes.distribution).images
-    if images is None or images.base is None or not images.layers or ctx.attributes.models:
+    said = ctx.attributes
+    if images is None or images.base is None or not images.layers or said.models or said.base:
         raise ctx.error(
             "an image that is not cut out of `full` onto `min`, or carries models",
             expected="one that compose.py could make",
@@ -155,10 +156,13 @@ def _composed(ctx: Context[Any]) -> dict[str, Any]:
 
 
 def _base(ctx: Context[Any], distribution: DistributionInfo) -> BaseInfo:
+    images = distribution.images
     if ctx.attributes.base:
+        if images is not None and images.whole:
+            found = f"a base, and the `image` of {distribution.name} is one"
+            raise ctx.error(found, key="base", expected="no base; or `full` in the distribution")
         base: BaseInfo = ctx.provider(ctx.attributes.base)
         return base
-    images = distribution.images
     if images is None:
         return triton_base(ctx)
     if images.base is None:

@@ -52,7 +52,8 @@ def closure(
 
     A file of `here` is never replaced. Where it lacks versions, that of `there` comes along if it
     lies elsewhere and is what all find from then on; else that is a problem, for a process that has
-    loaded the one does not load the other.
+    loaded the one does not load the other. What `more` and libraries that are opened by name need,
+    and `there` has not either, is no problem: it is told.
     """
     return _Closure(here, there, terms).run(start, more)
 
@@ -71,6 +72,9 @@ class _Closure:
         """Of these, as far as they are loaded: soname → paths."""
         self._seen: set[tuple[str, str, tuple[str, ...]]] = set()
         self._waiting: list[Object] = []
+        self._later: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
+        """Opened by name, or asked for in any case: looked at once all is found that must be."""
+        self._is_late = False
         self._needs: dict[Need, str | None] = {}
         """All that came up, and where it is found."""
 
@@ -78,12 +82,22 @@ class _Closure:
         first, others = list(start), list(more)
         self._own |= {self._here.real(path) or path for path in first}
         self._bring(others)
-        for path in (*first, *others):
+        self._later += ((path, (), ()) for path in others)
+        for path in first:
             self._push(path, (), ())
-        while self._waiting:
-            self._round()
+        self._settle()
+        self._is_late = True
+        while self._later:
+            later, self._later = self._later, []
+            for path, chain, inherited in later:
+                self._push(path, chain, inherited)
+            self._settle()
         judge = Judge(self._here, self._now, self._then, self._own, self._needs)
         return Found(sorted(self._copied), list(judge.problems()), list(judge.told()))
+
+    def _settle(self) -> None:
+        while self._waiting:
+            self._round()
 
     def _round(self) -> None:
         """What objects need that nothing has is brought at once: each time that something comes,
@@ -99,8 +113,7 @@ class _Closure:
         for need in lacking:
             if not self._meet(need) and self._needs[need] is None:
                 self._needs[need] = self._in_process(need)
-        for path, one in opened:
-            self._push(path, (one.path, *one.chain), one.inherited)
+        self._later += ((path, (one.path, *one.chain), one.inherited) for path, one in opened)
 
     def _needs_of(self, one: Object) -> Iterator[Need]:
         elf = one.elf
@@ -194,4 +207,4 @@ class _Closure:
             if key[0] in self._own:
                 soname = elf.soname or posixpath.basename(path)
                 self._sonames.setdefault(soname, []).append(path)
-            self._waiting.append(Object(elf, path, chain, inherited))
+            self._waiting.append(Object(elf, path, chain, inherited, self._is_late))

@@ -25,6 +25,8 @@ class Object:
     """Who needs it, and who needs that."""
     inherited: tuple[str, ...]
     """Folders of DT_RPATH of those."""
+    optional: bool = False
+    """Nothing that has to work needs it."""
 
 
 class Need(NamedTuple):
@@ -45,17 +47,23 @@ class Judge:
         self._found = {need: find(now, need) or path for need, path in needs.items()}
 
     def problems(self) -> Iterator[Problem]:
-        nowhere: dict[str, list[Need]] = {}
-        for need, path in self._found.items():
-            if path is None:
-                nowhere.setdefault(need.name, []).append(need)
-        for needs in nowhere.values():
+        for needs in self._nowhere(optional=False):
             yield self._lacking(needs)
         for real, needs in self._too_old().items():
             yield self._lacks_versions(real, needs)
 
+    def _nowhere(self, *, optional: bool) -> Iterator[list[Need]]:
+        """What is not found, by name; `optional`: what does without it."""
+        lacking: dict[str, list[Need]] = {}
+        for need, path in self._found.items():
+            if path is None and need.one.optional == optional:
+                lacking.setdefault(need.name, []).append(need)
+        yield from lacking.values()
+
     def told(self) -> Iterator[str]:
-        """Names that stand for several contents."""
+        """Names that stand for several contents, and what `full` lacks itself."""
+        for needs in self._nowhere(optional=True):
+            yield problems.lacking_there(needs[0].name, needs[0].one.path, _others(needs))
         paths: dict[str, dict[str, tuple[str, str]]] = {}
         for need, path in self._found.items():
             if path is not None:

@@ -62,6 +62,11 @@ def lacks_versions(
     )
 
 
+def lacking_there(name: str, path: str, more: int) -> str:
+    """Of what is opened by name, or comes along with a package."""
+    return f"{_needs(name, (path,), more)}, which `full` lacks as well"
+
+
 def twice(name: str, found: Sequence[tuple[str, str]]) -> str:
     """`found`: path and who needs it, of contents that differ."""
     told = "; ".join(f"/{path}{_version(path)} for /{by}" for path, by in found[:_SHOWN])

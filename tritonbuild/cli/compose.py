@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
@@ -54,6 +54,11 @@ if TYPE_CHECKING:
     metavar="REGISTRY/REPOSITORY",
     help="Keeps what is cut, so that a release is cut once for everyone who shares it.",
 )
+@click.option(
+    "--catalogue",
+    type=click.File(),
+    help="Adds to what is known of components besides what their files say.",
+)
 @click.option("--push", is_flag=True, help="Push it: --output-name says to where.")
 @click.option("--load", is_flag=True, help="Load it into Docker.")
 @click.option(
@@ -82,6 +87,7 @@ def command(
     platform: str,
     slim: tuple[str, ...],
     component_cache: str,
+    catalogue: TextIO | None,
     push: bool,
     load: bool,
     layout: Path | None,
@@ -118,6 +124,7 @@ def command(
             platform,
             slim,
             component_cache,
+            catalogue.read() if catalogue is not None else "",
         )
         wanted = Wanted(
             output_name, work_dir, push=push, load=load, layout=layout, skip_pull=skip_pull,

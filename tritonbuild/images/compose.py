@@ -14,7 +14,7 @@ from tritonbuild.errors import ExitCode, Problem, UsageError
 from tritonbuild.events import Finished, Listener, Note, Shipped
 from tritonbuild.images.built import BuiltImage, built
 from tritonbuild.images.compose_flags import as_flags, told
-from tritonbuild.images.compose_place import MANIFEST, recall, remember, workspace
+from tritonbuild.images.compose_place import recalled, remember, workspace
 from tritonbuild.images.compose_plan import plan
 from tritonbuild.images.composition import Composition, check_names, short_name
 from tritonbuild.images.errors import told as raised
@@ -55,6 +55,7 @@ def compose(
 ) -> Finished:
     """Raises UsageError for what cannot be asked for, and what the build and the places raise."""
     check_names(composition)
+    _check_together(wanted)
     if wanted.push or wanted.load:
         check_references([wanted.output_name])
     if wanted.emit_manifest:
@@ -64,12 +65,10 @@ def compose(
     label = Label("", composition.name)
     with as_flags(composition), Session(root, listener, cancellation) as session:
         chosen = [Pattern.parse(str(label), "")]
-        if wanted.skip_pull:
-            recall(root)
-        else:
-            with session.cache.in_use():
-                session.lock(chosen, keep=False, others=False)
-            remember(root)
+        resolve = recalled if wanted.skip_pull else None
+        with session.cache.in_use():
+            session.lock(chosen, keep=False, others=False, resolve=resolve)
+        remember(root)
         if wanted.emit_dockerfile:
             report = _write_dockerfile(session, label, wanted)
         elif wanted.dry_run:
@@ -82,15 +81,27 @@ def compose(
     return Finished(report.exit_code, told(report, composition), report.metrics)
 
 
+def _check_together(wanted: Wanted) -> None:
+    """Raises UsageError for flags of which one would make nothing of the other."""
+    writes = {"--emit-manifest": wanted.emit_manifest, "--emit-dockerfile": wanted.emit_dockerfile}
+    sends = {"--push": wanted.push, "--load": wanted.load, "--layout": wanted.layout is not None}
+    said = [flag for flag, is_said in {**writes, "--dry-run": wanted.dry_run}.items() if is_said]
+    if any(writes.values()):
+        said += [flag for flag, is_said in sends.items() if is_said]
+    if len(said) > 1:
+        raise UsageError(Problem(" and ".join(said), "one of them", "run the one after the other"))
+
+
 def _emit(composition: Composition, wanted: Wanted, listener: Listener) -> None:
-    path = wanted.work_dir / MANIFEST
-    try:
-        with path.open("x") as file:
-            file.write(composition.manifest)
-    except FileExistsError:
-        found = f"{path} is there already"
-        raise UsageError(Problem(found, remedy="remove it, or name another --work-dir")) from None
-    listener(Note(f"wrote {path}; next: cd {wanted.work_dir} && tritonbuild build //:all"))
+    files = {wanted.work_dir / name: text for name, text in composition.files.items()}
+    for path in files:
+        if path.exists() or path.is_symlink():
+            found = f"{path} is there already"
+            raise UsageError(Problem(found, remedy="remove it, or name another --work-dir"))
+    for path, text in files.items():
+        write_atomically(path, text.encode())
+    told = " and ".join(map(str, files))
+    listener(Note(f"wrote {told}; next: cd {wanted.work_dir} && tritonbuild build //:all"))
 
 
 def _write_dockerfile(session: Session, label: Label, wanted: Wanted) -> Report:
@@ -110,7 +121,7 @@ def _made(
 ) -> Report:
     names = [wanted.output_name]
     platform = Platform.of(composition.platform)
-    with built(session, chosen, locked=wanted.skip_pull) as (report, images):
+    with built(session, chosen) as (report, images):
         for image in images:
             if wanted.push:
                 report.metrics.bytes_pushed += push(session, image, names)

@@ -9,9 +9,7 @@ from dataclasses import replace
 
 from tritonbuild.build import Report
 from tritonbuild.errors import Problem, TritonbuildError
-from tritonbuild.images.compose_place import MANIFEST
-from tritonbuild.images.composition import Composition
-from tritonbuild.lock import FILE as LOCK_FILE
+from tritonbuild.images.composition import MANIFEST, Composition
 
 _FLAGS = {
     "release": "--container-version",
@@ -19,6 +17,7 @@ _FLAGS = {
     "platform": "--platform",
     "slim": "--slim",
     "component_cache": "--component-cache",
+    "catalogue": "--catalogue",
     "backends": "--backend",
     "repoagents": "--repoagent",
     "caches": "--cache",
@@ -48,8 +47,4 @@ def _told(problem: Problem, composition: Composition) -> Problem:
     if attribute in ("min", "full"):
         flag = f"--image {attribute}" if composition.images else _FLAGS["release"]
     found = f"{flag}: {problem.found}" if flag else problem.found
-    told = replace(problem, found=found, label="", file="", line=None, key="")
-    if problem.found.startswith(LOCK_FILE):
-        expected = "a composition of it that was made here before"
-        return replace(told, expected=expected, remedy="leave out --skip-pull")
-    return told
+    return replace(problem, found=found, label="", file="", line=None, key="")

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tritonbuild import outputs
 from tritonbuild.atomic import remove_tree, write_atomically
-from tritonbuild.errors import OutputsLocked
-from tritonbuild.images.composition import Composition
-from tritonbuild.lock import Lock
+from tritonbuild.errors import OutputsLocked, Problem, UsageError
+from tritonbuild.images.composition import MANIFEST, Composition
+from tritonbuild.lock import Lock, LockedFile, Request
 from tritonbuild.places import cache_root
-
-MANIFEST = "triton.toml"
 
 
 def _folder() -> Path:
@@ -27,11 +26,12 @@ def _folder() -> Path:
 
 def workspace(composition: Composition) -> Path:
     """Its root, made where it is not there yet."""
-    content = composition.manifest.encode()
-    root = _folder() / hashlib.sha256(content).hexdigest()[:16]
+    said = json.dumps(composition.files).encode()
+    root = _folder() / hashlib.sha256(said).hexdigest()[:16]
     root.mkdir(parents=True, exist_ok=True)
-    if not (root / MANIFEST).exists():
-        write_atomically(root / MANIFEST, content)
+    for name, text in composition.files.items():
+        if not (root / name).exists():
+            write_atomically(root / name, text.encode())
     os.utime(root / MANIFEST)  # it is in use
     return root
 
@@ -42,10 +42,13 @@ def remember(root: Path) -> None:
         Lock.read(_folder()).with_entries(Lock.read(root).entries).write(_folder())
 
 
-def recall(root: Path) -> None:
-    """What tags meant the last time, in any composition."""
-    with _alone():
-        Lock.read(_folder()).write(root)
+def recalled(request: Request) -> Iterable[LockedFile]:
+    """What it was resolved to the last time, for any composition. Raises UsageError."""
+    known = Lock.read(_folder()).get(request)
+    if known is None:
+        found = f"what {request} is was never asked here"
+        raise UsageError(Problem(found, remedy="leave out --skip-pull"))
+    return known
 
 
 def forget(max_age: float) -> None:

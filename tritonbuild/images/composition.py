@@ -13,6 +13,7 @@ NEWEST = "26.08"
 """The release that is taken where nothing names one."""
 IMAGES = ("min", "full", "gpu-min")
 """Names that `--image` takes."""
+MANIFEST, CATALOGUE = "triton.toml", "catalogue.toml"
 _DISTRIBUTION = "triton"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HEAD = """\
@@ -39,6 +40,14 @@ class Composition:
     slim: Sequence[str] = ()
     component_cache: str = ""
     """A repository that keeps what is cut."""
+    catalogue: str = ""
+    """What is to be known of components besides, as TOML."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Of a workspace that says it: name → content."""
+        more = {CATALOGUE: self.catalogue} if self.catalogue else {}
+        return {MANIFEST: self.manifest, **more}
 
     @property
     def manifest(self) -> str:
@@ -59,6 +68,8 @@ class Composition:
             distribution["platform"] = image["platform"] = self.platform
         if self.component_cache:
             distribution["component_cache"] = self.component_cache
+        if self.catalogue:
+            distribution["catalogue"] = CATALOGUE
         if self.slim:
             distribution["slim"] = list(self.slim)
         document["distributions"] = {_DISTRIBUTION: distribution}
