@@ -56,6 +56,8 @@ class ServableInfo:
     """Those that the target is about; the others are there because these need them."""
     image: Artifact | None = None
     """The image that carries them, if one does: a sparse layout. Its own server serves them."""
+    catalogue: Artifact | None = None
+    """What the workspace adds to what is known of the image's libraries."""
 
 
 def servable(ctx: Context[Any], models: Iterable[ModelInfo], key: str) -> ServableInfo:

@@ -164,7 +164,7 @@ def _static(ctx: Context[Any], target: ServableInfo) -> Iterator[object]:
             f"{ctx.attributes.target.text} is no image", key="target", expected="an image",
             remedy='say kind = "smoke", or verify an image that carries the models',
         )  # fmt: skip
-    made = static(ctx, target.image)
+    made = static(ctx, target.image, target.catalogue)
     yield Files(made)
     labels = tuple(model.label for model in target.named)
     yield TestInfo(ctx.attributes.kind, made[RESULT].action, labels)

@@ -44,8 +44,8 @@ class Facts(BaseModel):
 @tool("check-images", version=1)
 def check_images(ctx: ToolContext) -> None:
     """Inputs `min` (may be missing) and `full`, configs of images; parameters `gpu` (whether a
-    server for GPUs is wanted), `names` (`min`, `full` → reference) and `same` (they are one and
-    the same). Outputs facts.json and TRITON_VERSION. Raises ActionError with all that is wrong."""
+    server for GPUs is wanted) and `names` (`min`, `full` → reference). Outputs facts.json and
+    TRITON_VERSION. Raises ActionError with all that is wrong."""
     names = ctx.parameters["names"]
     try:
         full = ImageConfig.parse(ctx.read(FULL), names[FULL])

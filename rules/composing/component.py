@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tritonbuild.oci import Compression, Descriptor, Listed, Listing, OciError
+from tritonbuild.oci import Compression, Descriptor, Invalid, Listed, Listing, OciError
 from tritonbuild.oci.made import BLOB, MadeLayer, describe_layer
 from tritonbuild.oci.slices import MAKERS, Slice
 from tritonbuild.rule import ActionError, File, Folder, Problem, ToolContext, did_you_mean, tool
@@ -19,7 +19,7 @@ from ..linking.facts import LINKAGE
 from ..linking.linkage import Linkage
 from .early import SLICE, read_slice, write_slice
 from .early import found as found_early
-from .pick import as_cut, behind, pick
+from .pick import as_cut, behind, check_slice, pick
 from .selection import HOME, Selection, components
 from .shared import Shared, shared, tag
 from .surveyed import Member, Survey, left, surveys_of
@@ -29,7 +29,7 @@ _HOPS = 40
 """Links that are followed."""
 
 
-@tool("cut-component", version=3, libraries=MAKERS)
+@tool("cut-component", version=4, libraries=MAKERS)
 def cut_component(ctx: ToolContext) -> None:
     """Inputs `surveys/NNN` and, of an image that may have it already, `base`; parameters `blobs`
     (SHA-256 of the surveyed layers), `selection` and `by` (what is cut out, for people). Outputs
@@ -44,11 +44,11 @@ def cut_component(ctx: ToolContext) -> None:
     members = left(surveys, selection)
     if not any(path in members or _below(path, members) for path in selection.trees):
         raise ActionError(_absent(ctx, surveys, selection))
-    facts: dict[str, Elf] = {}
     files = behind(members, surveys)
     with tars_of(ctx) as tars, shared(ctx) as cache:
         for number, survey in enumerate(surveys):
             its = [member for member in members.values() if member.survey is survey]
+            its.sort(key=lambda member: member.number)
             if not its:
                 continue
             try:
@@ -58,8 +58,7 @@ def cut_component(ctx: ToolContext) -> None:
                 told = wrong(error, f"{ctx.parameters['by']}, out of layer sha256:{survey.sha256}")
                 raise failed(error, told) from None
             _write(ctx, f"{LAYERS}/{number:03}", made, [as_cut(member, files) for member in its])
-            facts |= _elves(its, files)
-    ctx.write(LINKAGE, Linkage(facts).encoded)
+    ctx.write(LINKAGE, Linkage(linked(members.values(), files)).encoded)
 
 
 def _is_there(ctx: ToolContext, selection: Selection) -> bool:
@@ -92,7 +91,7 @@ def _followed(surveys: Sequence[Survey], selection: Selection) -> Selection:
 
 
 def _absent(ctx: ToolContext, surveys: Sequence[Survey], selection: Selection) -> Problem:
-    there = components(member.entry for member in left(surveys, Selection((HOME,))).values())
+    there = components(_left(ctx, surveys))
     kind, _, name = selection.trees[0].removeprefix(f"{HOME}/").partition("/")
     has = there.get(kind)
     if has is None or not name:
@@ -100,12 +99,26 @@ def _absent(ctx: ToolContext, surveys: Sequence[Survey], selection: Selection) -
             f"`full` has no /{HOME} with a server", "an image with a Triton",
             "is it `full`? The smaller one is `min`",
         )  # fmt: skip
-    return Problem(
-        f"`full` has no {name!r} among its {kind}",
-        f"one of: {', '.join(has)}" if has else f"nothing: it has no {kind}",
-        did_you_mean(name, has)
-        or f"declare it with the folder it lies in, if it is your own: [{kind}.{name}] path = …",
-    )
+    own = f"declare it with the folder it lies in, if it is your own: [{kind}.{name}] path = …"
+    whole = isinstance(ctx.inputs.get("base"), Folder)
+    if whole and surveys:
+        found = f"neither the image nor `full` has {name!r} among its {kind}"
+    else:
+        found = f"{'the image' if whole else '`full`'} has no {name!r} among its {kind}"
+    if whole and not surveys:
+        own += "; or say in the distribution which image of the same release has it: full = …"
+    expected = f"one of: {', '.join(has)}" if has else f"nothing: it has no {kind}"
+    near = did_you_mean(name, has)
+    return Problem(found, expected, near if near.startswith("did") else own)
+
+
+def _left(ctx: ToolContext, surveys: Sequence[Survey]) -> Iterator[Listed]:
+    """What there is of components, in the image that may have them already too."""
+    base = ctx.inputs.get("base")
+    if isinstance(base, Folder):
+        yield from root_of(base, ctx).entries
+    for member in left(surveys, Selection((HOME,))).values():
+        yield member.entry
 
 
 def _cut(
@@ -121,16 +134,38 @@ def _cut(
         return early or pick(ctx, tars, members, files)
     sha256 = members[0].survey.sha256
     name = tag("slice", cut_component.version, sha256, *_told(members, files))
-    known = cache.get(name)
-    if known is None:
-        made = early or pick(ctx, tars, members, files)
-        path = ctx.find(made.blob)
-        assert path is not None, "it was just put there"
-        cache.put(name, {SLICE: write_slice(made), BLOB: path})
-        return made
-    made = early or read_slice(cache.read(known[SLICE]))
-    if not ctx.has(made.blob):
-        cache.fetch(known[BLOB])
+
+    def use(there: Mapping[str, Descriptor]) -> Slice:
+        return early or _kept(cache, there, members, files)
+
+    known = cache.use(name, (SLICE, BLOB), use)
+    if known is not None:
+        return known
+    made = early or pick(ctx, tars, members, files)
+    path = ctx.find(made.blob)
+    assert path is not None, "it was just put there"
+    cache.put(name, {SLICE: write_slice(made), BLOB: path})
+    return made
+
+
+def _kept(
+    cache: Shared,
+    there: Mapping[str, Descriptor],
+    members: Sequence[Member],
+    files: Mapping[Member, Member],
+) -> Slice:
+    """What somebody else cut. Raises OciError, also where it is not what would be cut here."""
+    try:
+        made = read_slice(cache.read(there[SLICE]))
+    except (KeyError, TypeError, ValueError):
+        raise Invalid(f"its {SLICE} is none") from None
+    if made.blob != there[BLOB].content:
+        raise Invalid(f"its {SLICE} tells of the blob {made.blob}, and it has another")
+    if not cache.ctx.has(made.blob):
+        cache.fetch(there[BLOB])
+    path = cache.ctx.find(made.blob)
+    assert path is not None, "it was just put there"
+    check_slice(cache.ctx, path, made, members, files)
     return made
 
 
@@ -153,15 +188,16 @@ def _early(
     return found_early(ctx, survey.sha256, selection)
 
 
-def _elves(members: Sequence[Member], files: Mapping[Member, Member]) -> dict[str, Elf]:
-    """Of members of one layer, and of what hard links among them stand for."""
+def linked(members: Iterable[Member], files: Mapping[Member, Member]) -> dict[str, Elf]:
+    """What is linked to what among members, from the lowest layer up; what hard links stand for,
+    too. `files` as of `behind`."""
     found: dict[str, Elf] = {}
     for member in members:
         file, path = files.get(member, member), member.entry.path
         if file.entry.path in (linkage := file.survey.linkage):
             found[path] = linkage[file.entry.path]
-        elif member.entry.target in found:
-            found[path] = found[member.entry.target]
+        elif file.entry.kind == "hardlink" and file.entry.target in found:
+            found[path] = found[file.entry.target]
     return found
 
 

@@ -3,7 +3,7 @@ each component, and what these need beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,8 @@ class Cut:
     """Of the image."""
     components: Sequence[tuple[str, str]]
     """Kind (`backends`) and name of those that are the distribution's."""
+    own: Collection[tuple[str, str]] = ()
+    """Those of the user's own, likewise."""
 
     def needs(
         self, own: Mapping[tuple[str, str], Artifact], compression: str
@@ -94,11 +96,11 @@ class Cut:
 
     @property
     def wanted(self) -> list[tuple[str, str]]:
-        """The components, with those that they cannot do without."""
+        """The components, with those that they cannot do without, unless the user has these."""
         known = shipped()
-        beside = [("backends", other) for kind, name in self.components
-                  if kind == "backends" for other in known.beside(name)]  # fmt: skip
-        return sorted({*self.components, *beside})
+        beside = {("backends", other) for kind, name in self.components
+                  if kind == "backends" for other in known.beside(name)}  # fmt: skip
+        return sorted({*self.components, *(beside - set(self.own))})
 
     @cached_property
     def surveys(self) -> list[Output]:

@@ -5,18 +5,20 @@ decides it, and it hangs on nothing but the layer's blob and the selection."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from importlib import metadata
 from pathlib import Path
 
-from tritonbuild.oci.slices import Slice, Slicing
+from tritonbuild.oci.slices import MAKERS, Slice, Slicing
 from tritonbuild.oci.untar import Head
 from tritonbuild.rule import Digest, ToolContext
 
 from .selection import Selection
 
 SLICE = "slice.json"
-_VERSION = 1
-"""Rises when the same selection of the same blob would be cut out otherwise."""
+_VERSION = 2
+"""Rises when other members of the same blob would be cut out for the same selection."""
 
 
 class Early:
@@ -96,4 +98,10 @@ def read_slice(content: bytes) -> Slice:
 
 
 def _name(sha256: str, selection: Selection) -> str:
-    return f"slice-{_VERSION}-{sha256[:32]}-{selection.key[:32]}"
+    return f"slice-{_VERSION}-{_makers()}-{sha256[:32]}-{selection.key[:32]}"
+
+
+def _makers() -> str:
+    """Names the versions of all that decides a slice's bytes."""
+    told = [name if "=" in name else f"{name}={metadata.version(name)}" for name in MAKERS]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

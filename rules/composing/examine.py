@@ -15,16 +15,17 @@ from ..linking.linkage import Linkage
 from ..linking.loader import files_of
 from .catalogue import Catalogue, shipped
 from .check import FACTS, Facts
+from .component import linked
 from .needs import There, other_system, shared_with, terms
 from .pick import as_cut, behind
 from .selection import HOME, Selection, component, components, core
-from .surveyed import Member, Survey, left, surveys_of
+from .surveyed import Survey, left, surveys_of
 
 _OF_RELEASES = ("TRITON_SERVER_VERSION", "NVIDIA_TRITON_SERVER_VERSION", "CUDA_VERSION",
                 "DCGM_VERSION", "TRT_VERSION", "CUDNN_VERSION")  # fmt: skip
 
 
-@tool("examine-images", version=2)
+@tool("examine-images", version=3)
 def examine_images(ctx: ToolContext) -> None:
     """Inputs as of `find-needs`, without pieces; output report.json: a list of findings."""
     catalogue = shipped()
@@ -69,7 +70,7 @@ def _examined(
     listings, linkages = shared_with(ctx)
     files = behind(members, surveys)
     entries = tuple(as_cut(member, files) for member in members.values())
-    elves = dict(_elves(members.values()))
+    elves = linked(members.values(), files)
     here = files_of([*listings, Listing(entries)], [*linkages, Linkage(elves)])
     needs = closure(here, there.files, elves, (), terms(ctx, catalogue))
     text = f"{len(entries)} files, {size:,} bytes; {len(needs.copied)} beside it"
@@ -84,14 +85,6 @@ def _twice(ctx: ToolContext, there: There, catalogue: Catalogue) -> Iterator[dic
     elves = [path for path in there.files.elves if path.startswith(f"{HOME}/")]
     for text in closure(there.files, there.files, elves, (), terms(ctx, catalogue)).told:
         yield _finding("together", None, text)
-
-
-def _elves(members: Any) -> Iterator[tuple[str, Any]]:
-    for member in members:
-        assert isinstance(member, Member)
-        path = member.entry.path
-        if path in member.survey.linkage:
-            yield path, member.survey.linkage[path]
 
 
 def _unseen(catalogue: Catalogue, found: dict[str, list[str]]) -> Iterator[dict[str, Any]]:

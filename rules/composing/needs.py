@@ -20,7 +20,7 @@ from ..linking.closure import Terms, closure
 from ..linking.ldcache import CACHE, ld_cache
 from ..linking.linkage import Linkage
 from ..linking.loader import Files, files_of
-from .catalogue import Catalogue, pattern, shipped
+from .catalogue import Catalogue, known, pattern
 from .check import FACTS, Facts
 from .fetching import fetch_files
 from .packages import STATUS, Packages
@@ -37,7 +37,7 @@ _OS = ("ID", "VERSION_ID")
 _SHOWN = 10
 
 
-@tool("find-needs", version=4, libraries=MAKERS)
+@tool("find-needs", version=5, libraries=MAKERS)
 def find_needs(ctx: ToolContext) -> None:
     """Inputs `base` (a sparse layout), `linkage/base/NNN` of its layers, `surveys/NNN`,
     `pieces/NNN` (layers that stand on the base), `linkage/pieces/NNN` and, of the workspace,
@@ -45,10 +45,7 @@ def find_needs(ctx: ToolContext) -> None:
     (pairs of kind and name), `slim`, `compression` and `epoch`. Outputs `layers` and remarks.json.
     Raises ActionError with every library that is lacking."""
     here, there = _here(ctx), There(surveys_of(ctx), shared_with(ctx))
-    catalogue = shipped()
-    if CATALOGUE in ctx.inputs.entries:
-        text = ctx.read(CATALOGUE).decode(errors="replace")
-        catalogue = catalogue.with_more(Catalogue.parse(text, CATALOGUE))
+    catalogue = known(ctx, CATALOGUE)
     if problem := other_system(here.root, there.files.root):
         raise ActionError(problem)
     wanted = [path for path in _named(ctx, catalogue, there) if here.root.get(path) is None]

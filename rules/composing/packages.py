@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from tritonbuild.oci import Invalid
+from tritonbuild.oci.listing import TEXT_LIMIT
 from tritonbuild.oci.untar import Head
 
 STATUS = "var/lib/dpkg/status"
@@ -21,9 +23,15 @@ class Texts:
     def __init__(self) -> None:
         self._texts: dict[str, bytearray] = {}
         self._path = ""
+        self._left = TEXT_LIMIT
 
     def member(self, path: str, head: Head) -> None:
+        """Raises Invalid where they are too much together."""
         self._path = path if head.kind == "file" and KEPT.fullmatch(path) else ""
+        if self._path:
+            self._left -= head.size
+            if self._left < 0:
+                raise Invalid(f"{path!r} makes more than {TEXT_LIMIT >> 20} MiB of dpkg's lists")
 
     def content(self, piece: bytes) -> None:
         if self._path:

@@ -3,18 +3,25 @@ stay behind, which become files."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from tritonbuild.oci import Listed
+from tritonbuild.oci import Compression, Invalid, Listed
 from tritonbuild.oci import Member as TarMember
+from tritonbuild.oci.compression import decompressed
 from tritonbuild.oci.slices import Cut, Slice
-from tritonbuild.oci.tar import header_of
+from tritonbuild.oci.tar import END, header_of
 from tritonbuild.oci.untar import BLOCK
-from tritonbuild.rule import Digest, ToolContext
+from tritonbuild.rule import ActionError, Digest, Problem, ToolContext
 
 from .fetching import fetch_files
+from .survey import headers_sum
 from .surveyed import Member, Survey
 from .tars import Tars
+
+_PIECE = 1 << 20
 
 
 def pick(
@@ -27,17 +34,113 @@ def pick(
     file = ctx.scratch / f"slice-{survey.sha256}"
     tar = tars.of(survey, 0)
     cut = tar.cut(file)
+    sums = _Sums([member for member in members if member not in files], files)
     for begin, end, link in _runs(members, files):
         if link is not None:
             _write(ctx, cut, as_cut(link, files))
             continue
         tar.go(begin)
         tar.run(cut, begin, end)
-        for _ in tars.pieces(survey, begin, end):
-            pass
+        for piece in tars.pieces(survey, begin, end):
+            sums.update(piece)
+    sums.finish()
     made = cut.finish()
+    if not tar.is_sure:
+        check_slice(ctx, file, made, members, files)
     ctx.put(file)
     return made
+
+
+def check_slice(
+    ctx: ToolContext, file: Path, made: Slice, members: Sequence[Member],
+    files: Mapping[Member, Member],
+) -> None:  # fmt: skip
+    """Whether a slice, whoever made it, is what its members were when their layer was surveyed.
+    Raises Invalid."""
+    sums, whole, left = _Sums(members, files), hashlib.sha256(), 0
+    for part in _parts(members, files):
+        left += part.size
+    with decompressed(file.open("rb"), Compression.GZIP) as tar:
+        while left and (piece := tar.read(min(left, _PIECE))):
+            if ctx.cancelled:
+                raise ActionError("stopped")
+            left -= len(piece)
+            sums.update(piece)
+            whole.update(piece)
+        sums.finish()
+        end = tar.read(len(END) + 1)
+        whole.update(end)
+    if left or end != END or made.diff_id != f"sha256:{whole.hexdigest()}":
+        raise sums.wrong
+
+
+class _Part(NamedTuple):
+    """Of the tar of a slice."""
+
+    size: int
+    sum: Any
+    """A hash of it, to be updated; None for what pads a file."""
+    expected: str
+
+
+class _Sums:
+    """Looks at the tar of a slice as it goes by: ranges of a layer that are read again are nothing
+    that its digest vouches for. Raises Invalid where a member is not what it was when the layer was
+    read as a whole, and verified."""
+
+    def __init__(self, members: Sequence[Member], files: Mapping[Member, Member]):
+        layer = f"layer sha256:{members[0].survey.sha256}" if members else "a layer"
+        self.wrong = Invalid(f"a range of {layer} is not what it was when it was read")
+        self._parts = _parts(members, files)
+        self._part = _Part(0, None, "")
+        self._left = 0
+        """Of the present part."""
+
+    def update(self, piece: bytes) -> None:
+        rest = memoryview(piece)
+        while rest:
+            while not self._left:
+                self._advance()
+            now, rest = rest[: self._left], rest[self._left :]
+            self._left -= len(now)
+            if self._part.sum is not None:
+                self._part.sum.update(now)
+
+    def finish(self) -> None:
+        """What pads the last member may be missing."""
+        if self._left and self._part.sum is not None:
+            raise self.wrong
+        self._judge()
+        if any(part.size and part.sum is not None for part in self._parts):
+            raise self.wrong
+
+    def _advance(self) -> None:
+        self._judge()
+        part = next(self._parts, None)
+        if part is None:
+            raise self.wrong
+        self._part, self._left = part, part.size
+
+    def _judge(self) -> None:
+        if self._part.sum is not None and self._part.sum.hexdigest() != self._part.expected:
+            raise self.wrong
+
+
+def _parts(members: Sequence[Member], files: Mapping[Member, Member]) -> Iterator[_Part]:
+    for member in sorted(members, key=lambda member: member.number):
+        entry, (size, headers) = as_cut(member, files), _headers(member, files)
+        yield _Part(size, headers_sum(), headers)
+        if entry.kind == "file":
+            yield _Part(entry.size, hashlib.sha256(), entry.digest)
+            yield _Part(-entry.size % BLOCK, None, "")
+
+
+def _headers(member: Member, files: Mapping[Member, Member]) -> tuple[int, str]:
+    """Of what stands before its content in the layer that is cut out: bytes, and their sum."""
+    if member not in files:
+        return member.content - member.begin, member.headers
+    headers = _header(as_cut(member, files))
+    return len(headers), headers_sum(headers).hexdigest()
 
 
 def _runs(
@@ -60,28 +163,35 @@ def _runs(
 
 def behind(members: Mapping[str, Member], surveys: Sequence[Survey]) -> dict[Member, Member]:
     """Hard links among what is cut out that lead to a file of these layers that is not, or that
-    layers above replace: link → file."""
+    layers above replace: link → file. Raises ActionError for one that leads to what comes after
+    it, as in a circle."""
     found = {}
     for member in members.values():
         file = member
         while file.entry.kind == "hardlink":
-            there = _file(file.entry.target, file.survey, surveys)
+            there = _file(file, surveys)
             if there is None:
                 break  # below these layers, where it stays
-            if file is member and members.get(there.entry.path) == there:
+            if file == member and members.get(there.entry.path) == there:
                 break  # cut out too, and nothing above replaces it
             file = there
-        if file is not member and file.entry.kind == "file":
+        if file != member and file.entry.kind == "file":
             found[member] = file
     return found
 
 
-def _file(path: str, survey: Survey, surveys: Sequence[Survey]) -> Member | None:
-    """What lies at a path in a layer, or in the ones below it."""
-    for layer in reversed(surveys[: surveys.index(survey) + 1]):
-        for number, entry in enumerate(layer.listing.entries):
-            if entry.path == path and entry.kind in ("file", "hardlink"):
-                return Member(layer, number)
+def _file(link: Member, surveys: Sequence[Survey]) -> Member | None:
+    """What a hard link leads to: something before it in its layer, or in the ones below."""
+    path = link.entry.target
+    number = link.survey.files.get(path)
+    if number is not None and number < link.number:
+        return Member(link.survey, number)
+    for layer in reversed(surveys[: surveys.index(link.survey)]):
+        if path in layer.files:
+            return Member(layer, layer.files[path])
+    if number is not None:
+        found = f"/{link.entry.path} of `full` is a hard link to /{path}, which comes after it"
+        raise ActionError(Problem(found, "hard links to files, and none in a circle"))
     return None
 
 
@@ -96,9 +206,15 @@ def _write(ctx: ToolContext, cut: Cut, entry: Listed) -> None:
     digest = Digest(entry.digest, entry.size)
     path = ctx.find(digest)
     assert path is not None, "it was fetched"
-    member = TarMember(entry.path, mode=entry.mode, uid=entry.uid, gid=entry.gid, content=digest)
-    cut.write(header_of(member))
+    cut.write(_header(entry))
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
+        while piece := file.read(_PIECE):
             cut.write(piece)
     cut.write(bytes(-entry.size % BLOCK))
+
+
+def _header(entry: Listed) -> bytes:
+    """Of a file that was a hard link."""
+    digest = Digest(entry.digest, entry.size)
+    member = TarMember(entry.path, mode=entry.mode, uid=entry.uid, gid=entry.gid, content=digest)
+    return header_of(member)

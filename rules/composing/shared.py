@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from tritonbuild.oci import Absent, Descriptor, Manifest, OciError
+from tritonbuild.oci import Absent, Descriptor, Invalid, Manifest, OciError, Refused
 from tritonbuild.oci.content import read, verified
 from tritonbuild.oci.documents import EMPTY, MANIFEST
 from tritonbuild.rule import ActionError, Digest, ToolContext
@@ -19,12 +19,16 @@ from tritonbuild.rule import ActionError, Digest, ToolContext
 if TYPE_CHECKING:
     from tritonbuild.oci.registry import Repository
 
+Used = TypeVar("Used")
+
 HINT = "component_cache"
 _TYPE = "application/vnd.tritonbuild.component.v1"
 _MEDIA = "application/octet-stream"
 _TITLE = "org.opencontainers.image.title"
 _NOTHING = b"{}"
 _PIECE = 1 << 20
+_READ = 256 << 20
+"""Bytes of a file that is read into memory."""
 
 
 def tag(kind: str, *decides: str) -> str:
@@ -35,25 +39,41 @@ def tag(kind: str, *decides: str) -> str:
 
 @dataclass(frozen=True)
 class Shared:
-    """A registry that does not do as it should is as one that has nothing."""
+    """A registry that does not do as it should is as one that has nothing, and so is an artifact
+    that is not what it should be. Nobody vouches for what is right but differs: who may push there
+    decides what others build."""
 
     ctx: ToolContext
     repository: Repository
+    _broken: set[str] = field(default_factory=set)
+    """Artifacts that are not as they should be."""
 
-    def get(self, name: str) -> Mapping[str, Descriptor] | None:
-        """File → where it is; None where there is no such artifact."""
+    def use(
+        self, name: str, files: Collection[str], use: Callable[[Mapping[str, Descriptor]], Used]
+    ) -> Used | None:
+        """What `use` makes of an artifact of just these files: file → where it is. None where there
+        is none, or one that is not as it should be: `use` raises OciError for it."""
         try:
-            manifest = Manifest.parse(read(self.repository, self.repository.resolve(name)), name)
+            descriptor = self.repository.resolve(name)
         except Absent:
             return None
         except OciError as error:
-            self._told(error)
+            self._told(name, error)
             return None
-        return {(layer.annotations or {}).get(_TITLE, ""): layer for layer in manifest.layers}
+        try:
+            manifest = Manifest.parse(read(self.repository, descriptor), name)
+            found = {(file.annotations or {}).get(_TITLE, ""): file for file in manifest.layers}
+            if found.keys() != set(files):
+                raise Invalid(f"it holds {', '.join(sorted(found))}", expected=", ".join(files))
+            return use(found)
+        except OciError as error:
+            self._broken.add(name)
+            self._told(name, error)
+            return None
 
     def read(self, file: Descriptor) -> bytes:
         """Raises OciError."""
-        return read(self.repository, file, limit=file.size)
+        return read(self.repository, file, _READ)
 
     def fetch(self, file: Descriptor) -> None:
         """Into the cache. Raises OciError."""
@@ -70,16 +90,22 @@ class Shared:
         from tritonbuild.oci.registry import push
 
         source = _Source(files)
-        try:
-            push(
-                source, source.root, self.repository, [name],
-                cancelled=lambda: self.ctx.cancelled,
-            )  # fmt: skip
-        except OciError as error:
-            self._told(error)
 
-    def _told(self, error: OciError) -> None:
-        self.ctx.log.write(f"component cache {self.repository}: {error.problem.found}\n")
+        def send(*tags: str) -> None:
+            push(source, source.root, self.repository, tags, cancelled=lambda: self.ctx.cancelled)
+
+        try:
+            if name in self._broken:
+                send()  # what a tag has named already, it takes to be there
+            with suppress(Refused):
+                send(name)
+                return
+            send(name)  # of a blob that several send at once, a registry may lose sight
+        except OciError as error:
+            self._told(name, error)
+
+    def _told(self, name: str, error: OciError) -> None:
+        self.ctx.log.write(f"component cache {self.repository}:{name}: {error.problem.found}\n")
 
 
 class _Source:

@@ -3,12 +3,14 @@ pass over its blob. Nothing of it is stored but what is cut out on the way."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, BinaryIO
 
-from tritonbuild.oci import Compression, Listing, OciError
+from tritonbuild.oci import Compression, Descriptor, Invalid, Listed, Listing, OciError
 from tritonbuild.oci.content import verified
 from tritonbuild.oci.indexing import Watch, allowed, index_layer
 from tritonbuild.oci.slices import MAKERS, Slicing
@@ -18,23 +20,32 @@ from tritonbuild.rule import ActionError, ToolContext, tool
 from ..bases.image import wrong
 from ..bases.registry import failed
 from ..linking.facts import LINKAGE, Elves
+from ..linking.linkage import Linkage
 from .early import Early
 from .packages import Texts
 from .place import blobs_of
-from .shared import shared, tag
+from .shared import Shared, shared, tag
 
 SURVEY = "survey"
 LISTING, SPANS, TEXTS, FORM, POINTS = "listing", "spans.json", "texts.json", "form.json", "points"
+FILES = (LISTING, SPANS, LINKAGE, POINTS, FORM, TEXTS)
+
+
+def headers_sum(headers: bytes = b"") -> Any:
+    """A hash, to be updated."""
+    return hashlib.blake2b(headers, digest_size=16)
 
 
 class Spans:
-    """Where in the tar each entry of a listing begins, and its content."""
+    """Where in the tar each entry of a listing begins, and its content; and the sum of what stands
+    between both."""
 
     def __init__(self) -> None:
-        self.spans: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int, str]] = []
 
     def member(self, path: str, head: Head) -> None:
-        self.spans.append((head.begin, head.offset))
+        headers = headers_sum(head.headers).hexdigest()
+        self.spans.append((head.begin, head.offset, headers))
 
     def content(self, piece: bytes) -> None:
         pass
@@ -55,21 +66,19 @@ class _All:
             watch.content(piece)
 
 
-@tool("survey-layer", version=2, libraries=(*MAKERS, "zstandard"))
+@tool("survey-layer", version=3, libraries=(*MAKERS, "zstandard"))
 def survey_layer(ctx: ToolContext) -> None:
     """Parameter `sha256`; input facts.json, so that nothing is read of images that do not go
-    together; output `survey`, a folder with `listing`, spans.json (of each entry where
-    it and its content begin in the tar), linkage.json, texts.json (what dpkg keeps of packages),
-    `points` (from where the tar can be read) and form.json (whether it is one piece of gzip). The
-    hint `wanted` names selections to cut out on the way, for `cut-component` to find."""
+    together; output `survey`, a folder with `listing`, spans.json (what `Spans` sees),
+    linkage.json, texts.json (what dpkg keeps of packages), `points` (from where the tar can be
+    read) and form.json (whether it is one piece of gzip, and how long the tar is). The hint
+    `wanted` names selections to cut out on the way, for `cut-component` to find."""
     sha256 = ctx.parameters["sha256"]
     name = tag("survey", survey_layer.version, sha256)
     with blobs_of(ctx) as blobs, shared(ctx) as cache:
         try:
-            known = cache.get(name) if cache else None
-            if cache and known is not None:
-                made = {file: cache.read(there) for file, there in known.items()}
-            else:
+            made = cache.use(name, FILES, partial(_kept, cache)) if cache else None
+            if made is None:
                 descriptor = blobs.descriptor(sha256)
                 with verified(blobs.source(sha256), descriptor) as stream:
                     made = _survey(ctx, stream, descriptor.size)
@@ -81,6 +90,25 @@ def survey_layer(ctx: ToolContext) -> None:
         ctx.write(f"{SURVEY}/{file}", content)
 
 
+def _kept(cache: Shared, there: Mapping[str, Descriptor]) -> dict[str, bytes]:
+    """What somebody else made. Raises OciError, also for what is no survey."""
+    from zstandard import ZstdDecompressor, ZstdError
+
+    made = {name: cache.read(file) for name, file in there.items()}
+    try:
+        entries = Listing.decode(made[LISTING]).entries
+        places = [(int(begin), int(content)) for begin, content, *_ in json.loads(made[SPANS])]
+        Linkage.decode(made[LINKAGE])
+        ZstdDecompressor().decompress(made[POINTS])
+        form, texts = json.loads(made[FORM]), json.loads(made[TEXTS])
+        right = len(places) == len(entries) and "one" in form and isinstance(texts, dict)
+    except (AttributeError, LookupError, TypeError, ValueError, ZstdError) as error:
+        raise Invalid(f"it holds no survey: {error}") from None
+    if not right:
+        raise Invalid("it holds no survey of one layer")
+    return made
+
+
 def _survey(ctx: ToolContext, stream: BinaryIO, size: int) -> dict[str, bytes]:
     from zstandard import ZstdCompressor
 
@@ -90,11 +118,13 @@ def _survey(ctx: ToolContext, stream: BinaryIO, size: int) -> dict[str, bytes]:
     def check() -> None:
         if ctx.cancelled:
             raise ActionError("stopped")
-        ctx.progress(stream.raw.tell(), size)
+        if not stream.closed:
+            ctx.progress(stream.raw.tell(), size)
 
     limit = size if compression is Compression.NONE else allowed(size)
     slicing = Slicing(stream, size, compression, ahead=True)
-    spans, texts, elves = Spans(), Texts(), Elves(ctx.scratch, again=True)
+    spans, texts = Spans(), Texts()
+    elves = Elves(ctx.scratch, again=compression is Compression.GZIP)
     with io.BufferedReader(slicing, 1 << 20) as tar:
         early = Early(ctx, slicing)
         listing = index_layer(tar, limit, check, _All((spans, texts, elves, early)))
@@ -102,30 +132,45 @@ def _survey(ctx: ToolContext, stream: BinaryIO, size: int) -> dict[str, bytes]:
             pass
         early.keep()
         points = slicing.index
-    _look_again(ctx, elves, listing, spans, points, size)
+    _look_again(ctx, elves, listing, spans, points, check)
     return {
         LISTING: listing.encoded,
         SPANS: json.dumps(spans.spans).encode(),
         LINKAGE: elves.linkage.encoded,
         POINTS: ZstdCompressor().compress(points),
-        FORM: json.dumps({"one": slicing.is_right}).encode(),
+        FORM: json.dumps({"one": slicing.is_right, "size": slicing.position}).encode(),
         TEXTS: json.dumps(texts.texts, sort_keys=True).encode(),
     }
 
 
 def _look_again(
-    ctx: ToolContext, elves: Elves, listing: Listing, spans: Spans, points: bytes, size: int
+    ctx: ToolContext,
+    elves: Elves,
+    listing: Listing,
+    spans: Spans,
+    points: bytes,
+    check: Callable[[], None],
 ) -> None:
-    """At files of which the ends did not tell enough."""
+    """At files of a gzip layer of which the ends did not tell enough."""
     elves.finish()
     if not elves.missed:
         return
     sha256 = ctx.parameters["sha256"]
     places = {entry.path: number for number, entry in enumerate(listing.entries)}
     with blobs_of(ctx) as blobs:
-        compression = Compression.seen(blobs.open(sha256).read(4))
-        with Slicing(blobs.open(sha256), size, compression, points) as tar:
+        size = blobs.descriptor(sha256).size
+        gzip = Compression.GZIP
+        with Slicing(blobs.open(sha256), size, gzip, points, check=check) as tar:
             for path in elves.missed:  # in the tar's order
-                begin = spans.spans[places[path]][1]
-                end = begin + listing.entries[places[path]].size
-                elves.look(path, tar.pieces(begin, end))
+                begin, entry = spans.spans[places[path]][1], listing.entries[places[path]]
+                elves.look(path, _hashed(tar.pieces(begin, begin + entry.size), entry))
+
+
+def _hashed(pieces: Iterable[bytes], entry: Listed) -> Iterator[bytes]:
+    """A file's content, read again. Raises Invalid at its end where it is another than it was."""
+    sha = hashlib.sha256()
+    for piece in pieces:
+        sha.update(piece)
+        yield piece
+    if sha.hexdigest() != entry.digest:
+        raise Invalid(f"/{entry.path} is not what it was when its layer was read")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from tritonbuild.oci import Listed, Listing
 from tritonbuild.oci.untar import BLOCK
@@ -34,10 +35,19 @@ class Survey:
         return Listing.decode(self.ctx.read(f"{self.path}/{LISTING}"))
 
     @cached_property
-    def spans(self) -> Sequence[tuple[int, int]]:
-        """Of each entry of the listing: where it and its content begin in the tar."""
-        found: list[tuple[int, int]] = json.loads(self.ctx.read(f"{self.path}/{SPANS}"))
+    def spans(self) -> Sequence[tuple[int, int, str]]:
+        """Of each entry of the listing, as `Spans` has it."""
+        found: list[tuple[int, int, str]] = json.loads(self.ctx.read(f"{self.path}/{SPANS}"))
         return found
+
+    @cached_property
+    def files(self) -> Mapping[str, int]:
+        """Path → number in the listing, of what hard links may lead to."""
+        return {
+            entry.path: number
+            for number, entry in enumerate(self.listing.entries)
+            if entry.kind in ("file", "hardlink")
+        }
 
     @cached_property
     def linkage(self) -> Linkage:
@@ -50,10 +60,20 @@ class Survey:
 
         return ZstdDecompressor().decompress(self.ctx.read(f"{self.path}/{POINTS}"))
 
-    @cached_property
+    @property
     def is_one(self) -> bool:
         """Its compressed blocks can be taken over."""
-        return bool(json.loads(self.ctx.read(f"{self.path}/{FORM}"))["one"])
+        return bool(self._form["one"])
+
+    @property
+    def size(self) -> int:
+        """Bytes of its tar."""
+        return int(self._form["size"])
+
+    @cached_property
+    def _form(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = json.loads(self.ctx.read(f"{self.path}/{FORM}"))
+        return found
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -85,9 +105,14 @@ class Member:
 
     @property
     def end(self) -> int:
-        """Where the next one begins."""
+        """Where the next one begins; the tar may end without what pads the last one."""
         size = self.entry.size if self.entry.kind == "file" else 0
-        return self.content + size + -size % BLOCK
+        return min(self.content + size + -size % BLOCK, self.survey.size)
+
+    @property
+    def headers(self) -> str:
+        """The sum of what stands before its content, in hex digits."""
+        return self.survey.spans[self.number][2]
 
 
 def surveys_of(ctx: ToolContext) -> list[Survey]:
@@ -100,32 +125,53 @@ def surveys_of(ctx: ToolContext) -> list[Survey]:
 def left(surveys: Sequence[Survey], selection: Selection) -> dict[str, Member]:
     """What layers make together of what is selected: path → member. Links on the way to a path are
     not followed."""
-    found: dict[str, Member] = {}
+    found = _Found()
     for survey in surveys:
         entries = survey.listing.entries
         for entry in entries:
             if entry.kind in ("whiteout", "opaque"):
-                _remove(found, entry)
+                found.remove(entry.path, itself=entry.kind == "whiteout")
         for number, entry in enumerate(entries):
-            if entry.kind in ("whiteout", "opaque") or not selection.takes(entry.path):
+            if entry.kind in ("whiteout", "opaque"):
                 continue
-            old = found.get(entry.path)
-            if old is not None and entry.kind == "folder" and _alike(old.entry, entry):
+            if entry.kind != "folder":
+                found.remove(entry.path)
+            if not selection.takes(entry.path):
                 continue
-            if old is not None and entry.kind != "folder":
-                _remove(found, entry._replace(kind="whiteout"))
-            found[entry.path] = Member(survey, number)
-    return found
+            old = found.members.get(entry.path)
+            if old is None or not _alike(old.entry, entry):
+                found.put(entry.path, Member(survey, number))
+    return found.members
 
 
 def _alike(one: Listed, other: Listed) -> bool:
     return (one.kind, one.mode, one.uid, one.gid) == (other.kind, other.mode, other.uid, other.gid)
 
 
-def _remove(found: dict[str, Member], entry: Listed) -> None:
-    below = f"{entry.path}/" if entry.path else ""
-    gone = [path for path in found if path.startswith(below)]
-    if entry.kind == "whiteout":
-        gone.append(entry.path)
-    for path in gone:
-        found.pop(path, None)
+@dataclass
+class _Found:
+    """Members by their paths, and what lies in which folder."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    _inside: dict[str, set[str]] = field(default_factory=dict)
+
+    def put(self, path: str, member: Member) -> None:
+        self.members[path] = member
+        while path:
+            folder = path.rpartition("/")[0]
+            inside = self._inside.setdefault(folder, set())
+            if path in inside:
+                break
+            inside.add(path)
+            path = folder
+
+    def remove(self, path: str, *, itself: bool = True) -> None:
+        """With all that lies below it."""
+        if itself:
+            self.members.pop(path, None)
+        gone = [path]
+        while gone:
+            inside = self._inside.pop(gone.pop(), ())
+            gone += inside
+            for one in inside:
+                self.members.pop(one, None)

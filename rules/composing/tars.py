@@ -31,10 +31,11 @@ class Tars:
 
     def pieces(self, survey: Survey, begin: int, end: int) -> Iterator[bytes]:
         """A range of it. Raises OciError."""
-        for piece in self.of(survey, begin).pieces(begin, end):
-            if self._ctx.cancelled:
-                raise ActionError("stopped")
-            yield piece
+        yield from self.of(survey, begin).pieces(begin, end)
+
+    def _check(self) -> None:
+        if self._ctx.cancelled:
+            raise ActionError("stopped")
 
     def _opened(self, survey: Survey) -> Slicing:
         if survey.sha256 in self._open:
@@ -46,7 +47,7 @@ class Tars:
                 compression = Compression.seen(stream.read(4))
         return Slicing(
             self._blobs.open(survey.sha256), size, compression, survey.points,
-            takes=survey.is_one,
+            takes=survey.is_one, check=self._check,
         )  # fmt: skip
 
     def close(self) -> None:

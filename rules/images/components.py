@@ -60,8 +60,9 @@ def _cut_out(
     """Of a distribution that lies in images; last what all of it needs beside it."""
     if placing.ctx.attributes.base is not None:
         images = images.apart
-    wanted = [(c.kind, c.name) for c in components if c.folder is None]
-    cut = Cut(placing.ctx, images, placing.base, wanted)
+    wanted = [(c.kind, c.name) for c in components if not c.is_own]
+    mine = [(c.kind, c.name) for c in components if c.is_own]
+    cut = Cut(placing.ctx, images, placing.base, wanted, mine)
     for piece in cut.pieces:
         yield LayerGroup(piece.name, piece.layers)
     own = {

@@ -114,7 +114,7 @@ class Images(Rule):
             ),
             tuple(group.remarks for group in groups if group.remarks is not None),
         )
-        yield replace(held, image=made[IMAGE])
+        yield replace(held, image=made[IMAGE], catalogue=images.catalogue if images else None)
 
     def run(self, ctx: Context[Any]) -> RunInfo:
         from ..server.serve import PORTS

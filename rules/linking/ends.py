@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+from collections import deque
+from collections.abc import Iterable
 
 _HEAD, _TAIL = 8 << 20, 2 << 20
 """Bytes that are kept."""
@@ -19,11 +21,14 @@ class Ends(io.RawIOBase):
     """Written once from its beginning to its end, then read."""
 
     def __init__(self) -> None:
-        self._head = bytearray()
-        self._kept = bytearray()
+        self._head: list[bytes] = []
+        self._headed = 0
+        """Bytes of it."""
+        self._kept: list[bytes] = []
         """Of the dynamic section, wherever it lies."""
         self._dynamic = (0, 0)
-        self._tail = bytearray()
+        self._tail: deque[bytes] = deque()
+        self._tailed = 0
         self._size = 0
         self._at = 0
 
@@ -43,31 +48,41 @@ class Ends(io.RawIOBase):
     def write(self, content: bytes) -> int:  # type: ignore[override]
         if not self._size:
             self._dynamic = _dynamic(content)
-        if len(self._head) < _HEAD:
-            self._head += content[: _HEAD - len(self._head)]
+        if self._headed < _HEAD:
+            self._head.append(content)
+            self._headed += len(content)
         start, size = self._dynamic
-        if begin := content[max(0, start - self._size) : max(0, start + size - self._size)]:
-            self._kept += begin
+        if wanted := content[max(0, start - self._size) : max(0, start + size - self._size)]:
+            self._kept.append(wanted)
         self._size += len(content)
-        self._tail += content
-        if len(self._tail) > 2 * _TAIL:
-            del self._tail[:-_TAIL]
+        self._tail.append(content)
+        self._tailed += len(content)
+        while self._tailed - len(self._tail[0]) >= _TAIL:
+            self._tailed -= len(self._tail.popleft())
         return len(content)
 
     def read(self, size: int = -1) -> bytes:
         """Raises Lost."""
         end = min(self._size, self._at + size) if size >= 0 else self._size
-        kept = {
-            0: self._head,
-            self._dynamic[0]: self._kept,
-            self._size - len(self._tail): self._tail,
-        }
-        for start, there in kept.items():
-            if start <= self._at and end <= start + len(there):
-                content = bytes(there[self._at - start : end - start])
+        for start, pieces in (
+            (0, self._head),
+            (self._dynamic[0], self._kept),
+            (self._size - self._tailed, self._tail),
+        ):
+            if start <= self._at and end <= start + sum(map(len, pieces)):
+                content = _between(pieces, self._at - start, end - start)
                 self._at += len(content)
                 return content
         raise Lost
+
+
+def _between(pieces: Iterable[bytes], begin: int, end: int) -> bytes:
+    """Of what they are together."""
+    found, position = [], 0
+    for piece in pieces:
+        found.append(piece[max(0, begin - position) : max(0, end - position)])
+        position += len(piece)
+    return b"".join(found)
 
 
 def _dynamic(content: bytes) -> tuple[int, int]:

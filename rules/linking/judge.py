@@ -113,7 +113,8 @@ class Judge:
         better = its if its is not None and not lacks(need, its, self._then.files) else ""
         return problems.lacks_versions(
             need.name, (need.one.path, *need.one.chain), _others(needs),
-            lacks(need, real, self._now.files), real, gives, of_base=real not in self._own,
+            lacks(need, real, self._now.files), real, gives, self._then.files,
+            of_base=real not in self._own,
             better=self._then.files.real(better) or "",
         )  # fmt: skip
 

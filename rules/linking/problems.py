@@ -23,12 +23,26 @@ def lacking(
 ) -> Problem:  # fmt: skip
     """`chain`: who needs it, who needs that, and so on; `more`: how many others need it."""
     near = list(_near(name, elf, here, there, looked))
+    nobody, remedy = (
+        f"neither {_BASE} nor {_FULL} has",
+        (
+            "add it to the base, or say in the distribution's `catalogue` where it comes from "
+            "(`driver`, if the machine that runs the image brings it)"
+        ),
+    )
+    if _is_nothing(there):
+        nobody, remedy = (
+            "the image lacks",
+            (
+                "add it to the image; if the machine that runs the image brings it, say so under "
+                "`driver` in the distribution's `catalogue`, which one that lies in images may have"
+            ),
+        )
     return Problem(
-        f"{_needs(name, chain, more)}, which neither {_BASE} nor {_FULL} has; looked for in "
+        f"{_needs(name, chain, more)}, which {nobody}; looked for in "
         + " ".join(f"/{folder}" for folder in looked),
         "a library that is there" + (f"; nearest: {', '.join(near[:_SHOWN])}" if near else ""),
-        "add it to the base, or say in the distribution's `catalogue` where it comes from "
-        "(`driver`, if the machine that runs the image brings it)",
+        remedy,
     )
 
 
@@ -47,9 +61,16 @@ def clash(
 
 def lacks_versions(
     name: str, chain: Sequence[str], more: int, lacks: Sequence[str], path: str,
-    gives: Sequence[str], *, of_base: bool, better: str,
+    gives: Sequence[str], there: Files, *, of_base: bool, better: str,
 ) -> Problem:  # fmt: skip
     """`better`: where `full` has one that gives them, if it has."""
+    if _is_nothing(there):
+        return Problem(
+            f"{_needs(name, chain, more)} with {', '.join(lacks[:_SHOWN])}, and /{path} "
+            f"{_up_to(lacks, gives)}",
+            "the library that it was built against",
+            "put a newer one into the image, or build for the one that it has what needs it",
+        )
     owner = f"{_BASE}'s " if of_base else ""
     why = "nothing of a base is replaced" if better == path else "a process loads a name once"
     return Problem(
@@ -82,25 +103,33 @@ def _needs(name: str, chain: Sequence[str], more: int) -> str:
     return f"{first} and {more} more need {name}{by}" if more else f"{first} needs {name}{by}"
 
 
+def _is_nothing(there: Files) -> bool:
+    """It is an image alone that is looked at, with no `full` beside it."""
+    return not there.root.names("")
+
+
 def _near(name: str, elf: Elf, here: Files, there: Files, looked: Sequence[str]) -> Iterator[str]:
+    owners = (
+        [(here, "")] if _is_nothing(there) else [(here, f" of {_BASE}"), (there, f" of {_FULL}")]
+    )
     for folder in looked:
         path = f"{folder}/{posixpath.basename(name)}" if folder != name.strip("/") else folder
-        for files, owner in ((here, _BASE), (there, _FULL)):
+        for files, owner in owners:
             entry = files.root.get(path)
             if entry is not None and entry.kind == "link" and files.real(path) is None:
-                yield f"/{entry.path} of {owner}, a link to {entry.target}, which leads to no file"
+                yield f"/{entry.path}{owner}, a link to {entry.target}, which leads to no file"
     stem = _stem(name)
     near = [
         (posixpath.basename(path) == posixpath.basename(name), order(path), path, owner, its)
-        for files, owner in ((here, _BASE), (there, _FULL))
+        for files, owner in owners
         for path, its in files.elves.items()
         if _stem(path) == stem and (files is here or path not in here.elves)
     ]
     for same, _, path, owner, its in sorted(near, key=lambda one: one[:3], reverse=True):
         if (its.machine, its.bits) != (elf.machine, elf.bits):
-            yield f"/{path} of {owner}, but for {its.machine}, {its.bits} bits"
+            yield f"/{path}{owner}, but for {its.machine}, {its.bits} bits"
         else:
-            yield f"/{path} of {owner}" + (", where it is not looked for" if same else "")
+            yield f"/{path}{owner}" + (", where it is not looked for" if same else "")
 
 
 def _up_to(lacks: Sequence[str], gives: Iterable[str]) -> str:

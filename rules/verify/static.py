@@ -9,8 +9,8 @@ from tritonbuild.oci import Root
 from tritonbuild.oci.documents import Execution
 from tritonbuild.rule import Artifact, Context, Folder, Output, ToolContext, tool
 
-from ..composing.catalogue import shipped
-from ..composing.needs import terms_of
+from ..composing.catalogue import known
+from ..composing.needs import CATALOGUE, terms_of
 from ..layouts import image_of, names
 from ..linking.closure import closure
 from ..linking.facts import link_image
@@ -25,20 +25,25 @@ _OURS = ("opt/tritonserver/", "opt/tritonbuild/", "models/")
 """Whose needs count: a base may hold programs that never ran."""
 
 
-def static(ctx: Context[Any], image: Artifact) -> dict[str, Output]:
-    """Declares it: output → what makes it."""
+def static(ctx: Context[Any], image: Artifact, catalogue: Artifact | None) -> dict[str, Output]:
+    """Declares it: output → what makes it. `catalogue`: what the workspace adds to it."""
     made = ctx.tool(
         verify_static,
-        inputs={_IMAGE: image, _LINKAGE: link_image(ctx, image)},
+        inputs={
+            _IMAGE: image,
+            _LINKAGE: link_image(ctx, image),
+            **({CATALOGUE: catalogue} if catalogue else {}),
+        },
         outputs=[RESULT, JUNIT],
         is_test=True,
     )
     return {name: made[name] for name in made}
 
 
-@tool("verify-static", version=1)
+@tool("verify-static", version=2)
 def verify_static(ctx: ToolContext) -> int:
-    """Inputs `image`, a sparse layout, and `linkage/NNN` of its layers. 1: something is lacking."""
+    """Inputs `image`, a sparse layout, `linkage/NNN` of its layers and, of the workspace,
+    catalogue.toml. 1: something is lacking."""
     folder = ctx.inputs.get(_IMAGE)
     assert isinstance(folder, Folder)
     sparse, image = image_of(folder, ctx)
@@ -48,7 +53,7 @@ def verify_static(ctx: ToolContext) -> int:
     start = [path for path in files.elves if path.startswith(_OURS)]
     variables = (image.config.config or Execution()).env or []
     said = dict(item.split("=", 1) for item in variables if "=" in item)
-    terms = terms_of(shipped(), said.get("LD_LIBRARY_PATH", ""))
+    terms = terms_of(known(ctx, CATALOGUE), said.get("LD_LIBRARY_PATH", ""))
     found = closure(files, Files(Root(), {}), start, (), terms)
     report = Report(KIND, [], outcomes=[Outcome("libraries", problems=found.problems)])
     ctx.write(RESULT, report.json)

@@ -148,6 +148,11 @@ class Inflating(io.RawIOBase):
         return said == self._position & 0xFFFFFFFF
 
     @property
+    def again(self) -> bool:
+        """Whether some of the blob was read another time for `blocks`."""
+        return self._source.again
+
+    @property
     def index(self) -> bytes:
         """The points, and what content stands before some of them; once all was read. Raises
         Invalid where it was not."""
@@ -216,6 +221,7 @@ class _Source(io.RawIOBase):
         self.keep = 0
         self.last = b""
         self.error: Exception | None = None
+        self.again = False
 
     def readable(self) -> bool:
         return True
@@ -266,6 +272,7 @@ class _Source(io.RawIOBase):
         """Bytes of the blob; read again where rapidgzip had what became of them in memory."""
         found = self.held(start, end)
         while start + len(found) < end:
+            self.again = True
             more = self._from(start + len(found), end - start - len(found))
             if not more:
                 raise Invalid("a compressed layer is cut short")

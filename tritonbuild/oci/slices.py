@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,9 +23,9 @@ from tritonbuild.oci.errors import Invalid
 from tritonbuild.oci.inflate import LIBRARIES, Inflating, Point
 from tritonbuild.oci.made import Hashing
 from tritonbuild.oci.tar import END
-from tritonbuild.oci.untar import HEADERS
+from tritonbuild.oci.untar import BLOCK, HEADERS
 
-MAKERS = (*LIBRARIES, "zlib-ng", "slice=2")
+MAKERS = (*LIBRARIES, "zlib-ng", "slice=3")
 """What decides a slice's bytes, for the versions of tools that make some."""
 _HELD = 2 * HEADERS
 """Bytes that were read and can still be asked for: a member's headers, and a buffer's."""
@@ -47,6 +47,8 @@ class Cut:
         self._blob = Hashing(self._file)
         self._deflate = Deflate(self._blob)  # type: ignore[arg-type]
         self._sha = hashlib.sha256()
+        self._size = 0
+        """Of the new tar so far."""
         self._begin = self.end = 0
         """Of the present run, in the tar that it is cut out of."""
         self.taken: Point | None = None
@@ -98,14 +100,16 @@ class Cut:
         self._begin = self.end = -1
 
     def finish(self) -> Slice:
-        """With the blocks that end a tar."""
-        self.write(END)
+        """With what pads the last member, which the end of a tar may lack, and the blocks that end
+        a tar."""
+        self.write(bytes(-self._size % BLOCK) + END)
         self._deflate.finish()
         self._file.close()
         return Slice(self._blob.digest, f"sha256:{self._sha.hexdigest()}")
 
     def _count(self, content: bytes) -> None:
         self._sha.update(content)
+        self._size += len(content)
         self._deflate.count(content)
 
 
@@ -121,15 +125,17 @@ class Slicing(io.RawIOBase):
         *,
         takes: bool = True,
         ahead: bool = False,
+        check: Callable[[], None] = lambda: None,
     ):
         """`blob` is closed with this. `takes`: blocks are taken over. `ahead`: it is only read from
-        its beginning to its end."""
+        its beginning to its end. `check` is called now and then."""
         self._inflating = Inflating(blob, size, index) if compression is Compression.GZIP else None
         self._below: BinaryIO = (
             self._inflating or decompressed(blob, compression)  # type: ignore[assignment]
         )
         self._ahead = Ahead(self._below) if ahead else None
         self._source = self._inflating if takes else None
+        self._check = check
         self._rest = b""
         """Of a piece that was read ahead."""
         self._cuts: list[Cut] = []
@@ -166,6 +172,7 @@ class Slicing(io.RawIOBase):
         return len(content)
 
     def _read(self, size: int) -> bytes:
+        self._check()
         content = self._next(size)
         start = self.position
         self.position += len(content)
@@ -226,6 +233,12 @@ class Slicing(io.RawIOBase):
     def is_right(self) -> bool:
         """Whether what was cut out can be used: blocks of several members of gzip cannot."""
         return self._source is None or self._source.is_one
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether no block was read once more for being taken over, when a blob that nobody
+        verifies may be another."""
+        return self._inflating is None or not self._inflating.again
 
     def close(self) -> None:
         if self._ahead is not None:

@@ -56,6 +56,8 @@ class Head:
     """Where the member begins, in bytes of the tar: its first header."""
     offset: int
     """Where the content begins."""
+    headers: bytes
+    """What stands between both."""
 
     @property
     def end(self) -> int:
@@ -98,8 +100,10 @@ class Untar:
         records: dict[str, str] = {}
         long: dict[str, str] = {}  # weaker than records, wherever it stands
         allowed, begin = HEADERS, self._position
+        headers: list[bytes] = []
         while True:
             block = self._block()
+            headers.append(block)
             if not block.strip(b"\0"):
                 if records or long:
                     raise self._damaged("ends after a header that belongs to a member")
@@ -109,14 +113,14 @@ class Untar:
                 allowed -= BLOCK + info.size
                 if info.size < 0 or allowed < 0:
                     raise self._damaged(f"has more than {HEADERS >> 10} KiB of headers at once")
-                content = self._read(info.size)
-                self._skip(-info.size % BLOCK)
+                headers.append(self._read(info.size + -info.size % BLOCK))
+                content = headers[-1][: info.size]
                 if info.type in _LONG:
                     long[_LONG[info.type]] = _text(content.rstrip(b"\0"))
                 elif info.type == tarfile.XHDTYPE:
                     records |= self._records(content)
                 continue  # what is said of all members at once, Docker does not heed either
-            return self._member(info, long | records, begin)
+            return self._member(info, long | records, begin, b"".join(headers))
 
     def _parse(self, block: bytes) -> tarfile.TarInfo:
         try:
@@ -127,7 +131,9 @@ class Untar:
             info.name = _text(block[:100].partition(b"\0")[0])
         return info
 
-    def _member(self, info: tarfile.TarInfo, said: dict[str, str], begin: int) -> Head:
+    def _member(
+        self, info: tarfile.TarInfo, said: dict[str, str], begin: int, headers: bytes
+    ) -> Head:
         name = said.get("path", info.name)
         kind = _KINDS.get(info.type)
         target = said.get("linkpath", info.linkname)
@@ -157,6 +163,7 @@ class Untar:
             (info.devmajor, info.devminor) if character else None,
             begin,
             self._position,
+            headers,
         )
 
     def _records(self, content: bytes) -> dict[str, str]:

@@ -81,9 +81,10 @@ def push(
     try:
         above = put()
     except (Absent, Refused):
-        if not named:
-            raise
-        outcomes |= run.all([blobs[digest] for digest in named], parallel)  # it may have lost some
+        # It may have lost what its manifests name; or does not see yet what somebody else sent
+        # at the same moment.
+        looked_at = run.all([blobs[digest] for digest in named or blobs], parallel)
+        outcomes |= looked_at if named else {}
         above = put()
     return [*(Pushed(blob, outcomes[digest]) for digest, blob in blobs.items()), *above]
 
