@@ -23,7 +23,7 @@ from .selection import Selection, component, core
 from .shared import HINT
 from .survey import SURVEY, survey_layer
 
-_LARGE = 32 << 20
+_LARGE = 4 << 20
 """Bytes of a layer from which its survey has the machine to itself: it takes two threads, and a
 quarter of a gigabyte."""
 

@@ -16,7 +16,7 @@ from tritonbuild.cache.trees import Missing, Trees, materialise, point
 from tritonbuild.cancel import Cancellation
 from tritonbuild.digest import Digest
 from tritonbuild.errors import ActionError, Interrupted, Problem, TritonbuildError, of_os_error
-from tritonbuild.executors import Execution, Work, driver
+from tritonbuild.executors import Execution, Work, driver, memory
 from tritonbuild.executors.made import declared, tail, take
 from tritonbuild.gpus import Lease
 from tritonbuild.merkle import Conflict, Entry, File, Folder, Symlink, folder_of
@@ -46,6 +46,7 @@ class InProcess:
         self._tmp = tmp
         self._cancellation = cancellation
         self._lock = threading.Lock()
+        memory.share()
         self.bytes_pulled = 0
         """From outside this machine, by all tools so far."""
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from tritonbuild.digest import CHUNK
 
-_PIECES = 8
+_PIECES = 4
 
 
 class Ahead:

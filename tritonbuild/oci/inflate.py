@@ -17,9 +17,9 @@ from tritonbuild.oci.errors import Invalid
 
 LIBRARIES = ("rapidgzip",)
 """Decide where points are."""
-_AHEAD = 2 << 20
+_AHEAD = 1 << 20
 """Bytes of the blob that are inflated at once; what sixteen such pieces become is in memory."""
-_SPACING = 8 << 20
+_SPACING = 16 << 20
 """Bytes of content, at least, between two points that can be read from: so much becomes of a piece
 then, and each takes a window."""
 _FOOTER = 8
@@ -167,13 +167,16 @@ class Inflating(io.RawIOBase):
         head, _, packed = index.partition(b"\n")
         said = json.loads(head)
         self._points = [Point(*point) for point in said["points"]]
-        begins, windows, at = [self._points[0]], [], 0
-        for number, size in said["windows"]:
-            begins.append(self._points[number])
-            windows.append(zlib_ng.decompress(packed[at : at + size]))
-            at += size
+        numbers = [0, *(number for number, _ in said["windows"])]
         end = Point(said["size"], 8 * self._source.size)
-        self._file.import_index(io.BytesIO(_indexed_gzip([*begins, end], windows)))
+        made = io.BytesIO()
+        made.write(_indexed_gzip([*(self._points[number] for number in numbers), end]))
+        at = 0
+        for _, size in said["windows"]:
+            made.write(zlib_ng.decompress(packed[at : at + size]))
+            at += size
+        made.seek(0)
+        self._file.import_index(made)
 
     def close(self) -> None:
         if not self.closed:
@@ -189,18 +192,17 @@ def _joined(before: bytes, content: memoryview) -> bytes:
     return (before[-lacking:] if lacking > 0 else b"") + bytes(content[-WINDOW:])
 
 
-def _indexed_gzip(points: Sequence[Point], windows: Sequence[bytes]) -> bytes:
-    """The points as indexed_gzip keeps them, whose format rapidgzip reads; each but the first and
-    the last one has a window."""
+def _indexed_gzip(points: Sequence[Point]) -> bytes:
+    """The points as indexed_gzip keeps them, whose format rapidgzip reads. After it come the
+    windows, one for each but the first and the last."""
     first, *_, end = points
-    made = struct.pack("<5sBBQQIII", b"GZIDX", 1, 0, end.bit // 8, end.offset, _SPACING, WINDOW,
+    head = struct.pack("<5sBBQQIII", b"GZIDX", 1, 0, end.bit // 8, end.offset, _SPACING, WINDOW,
                        len(points))  # fmt: skip
-    made += b"".join(
+    return head + b"".join(
         struct.pack("<QQBB", -(-point.bit // 8), point.offset, -point.bit % 8,
                     point not in (first, end))
         for point in points
     )  # fmt: skip
-    return made + b"".join(windows)
 
 
 class _Source(io.RawIOBase):

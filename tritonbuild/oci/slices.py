@@ -25,7 +25,7 @@ from tritonbuild.oci.made import Hashing
 from tritonbuild.oci.tar import END
 from tritonbuild.oci.untar import BLOCK, HEADERS
 
-MAKERS = (*LIBRARIES, "zlib-ng", "slice=3")
+MAKERS = (*LIBRARIES, "zlib-ng", "slice=4")
 """What decides a slice's bytes, for the versions of tools that make some."""
 _HELD = 2 * HEADERS
 """Bytes that were read and can still be asked for: a member's headers, and a buffer's."""
