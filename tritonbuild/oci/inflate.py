@@ -19,7 +19,7 @@ LIBRARIES = ("rapidgzip",)
 """Decide where points are."""
 _AHEAD = 1 << 20
 """Bytes of the blob that are inflated at once; what sixteen such pieces become is in memory."""
-_SPACING = 16 << 20
+_SPACING = 8 << 20
 """Bytes of content, at least, between two points that can be read from: so much becomes of a piece
 then, and each takes a window."""
 _FOOTER = 8
