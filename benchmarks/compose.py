@@ -42,7 +42,9 @@ class Bench:
     folder: Path
     docker_host: str
 
-    def ours(self, tag: str, *more: str) -> measure.Cost:
+    def ours(self, to: str, *more: str) -> measure.Cost:
+        """Into a repository of that name: what it lacks is sent, whatever others of the registry
+        have of it."""
         flags = [f"--backend={name}" for name in (*BACKENDS, *more)]
         name = f"{self.host}/{NAME}:24.10-py3"
         return measure.run(
@@ -51,7 +53,7 @@ class Bench:
                 *(f"--image=min,{name}-min", f"--image=full,{name}"),
                 *flags,
                 *("--repoagent=checksum", "--cache=local"),
-                *("--push", f"--output-name={self.host}/ours/server:{tag}"),
+                *("--push", f"--output-name={self.host}/{to}/server:v1"),
             ],
             self.folder,
             {"TRITONBUILD_CACHE_DIR": str(self.folder / "cache")},
@@ -80,7 +82,7 @@ class Bench:
         }
 
     def forget(self) -> None:
-        """As on a machine that has never done it, for a registry that has never seen it."""
+        """As on a machine that has never done it."""
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
 
