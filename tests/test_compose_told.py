@@ -148,6 +148,18 @@ def test_what_is_there_already_is_left(flags: list[str], place: WorkspaceFolder)
     assert (place.root / "out/index.json").stat().st_ino == before
 
 
+def test_docker_is_asked_for_before_anything_is_made(
+    flags: list[str], place: WorkspaceFolder
+) -> None:
+    place.environment["DOCKER_HOST"] = f"unix://{place.root}/nobody"
+    told = place.run("compose", *flags, "--load")
+    assert told.exit_code == 36
+    assert not any("resolving" in note for note in notes(told))
+    outcome = composed(place, *flags, "--output-name", "acme/server:v1")
+    assert "no Docker answers; to the folder server, an OCI layout" in notes(outcome)
+    image_of(place.root / "server")
+
+
 def test_compositions_that_nobody_uses_go(flags: list[str], place: WorkspaceFolder) -> None:
     for name in ("old", "held", "new"):
         composed(place, *flags, "--output-name", name, "--layout", name)

@@ -39,7 +39,7 @@ def _named(ctx: Context[Any]) -> tuple[str | None, str | None, Release | None]:
                 f"NVIDIA has never published an image of {release} for CPUs only",
                 key="gpu",
                 expected="`full`, an image that build.py made without GPUs",
-                remedy="push one to a registry of yours and name it: full = …",
+                remedy="push one to a registry of yours, and name it and a `min` for it",
             )
         below = below or (release.min if said.gpu else None)
         full = full or release.full

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 REPOSITORY = "nvcr.io/nvidia/tritonserver"
+_OLDEST = (23, 10)
+"""The first release of which it is known what is in it."""
 _RELEASE = re.compile(r"(\d\d)\.(0[1-9]|1[0-2])")
 
 
@@ -36,19 +38,23 @@ class Release(NamedTuple):
 
     @property
     def python(self) -> str:
-        """Of Ubuntu 22.04, and from 24.11 on of 24.04."""
-        return "3.10" if self < (24, 11) else "3.12"
+        """Of Ubuntu 22.04, and from 24.11 on of 24.04; empty: not known, of releases before."""
+        return self._of_system("3.10", "3.12")
 
     @property
     def glibc(self) -> str:
         """Likewise."""
-        return "2.35" if self < (24, 11) else "2.39"
+        return self._of_system("2.35", "2.39")
+
+    def _of_system(self, jammy: str, noble: str) -> str:
+        if self < _OLDEST:
+            return ""
+        return jammy if self < (24, 11) else noble
 
     @property
     def components(self) -> Mapping[str, tuple[str, ...]] | None:
-        """What its `full` is built with by build.py, by kind; None for releases before those whose
-        build.py was read."""
-        if self < (23, 10):
+        """What its `full` is built with by build.py, by kind; None: not known."""
+        if self < _OLDEST:
             return None
         backends = {
             "dali", "fil", "identity", "onnxruntime", "openvino", "python", "pytorch", "repeat",

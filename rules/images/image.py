@@ -93,9 +93,11 @@ def _lacking(root: Root, needs: Mapping[str, str]) -> Iterator[Problem]:
     for pattern, why in sorted(needs.items()):
         plain = root.find(pattern) is not None
         if not plain and not any(re.fullmatch(pattern, name) for name in names):
+            shown = f"/{pattern}".replace("\\", "").replace("/(.*/)?", "")
             yield Problem(
-                f"the image has no /{pattern.replace(chr(92), '')}: {why}",
-                remedy="add the Debian package that has it to `packages`, or take another base",
+                f"the image has no {shown}: {why}",
+                remedy="add the Debian package that has it to `packages`, take another base, or "
+                "say in the distribution which `python` it is",
             )
 
 

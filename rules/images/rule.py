@@ -233,7 +233,7 @@ def _needs(python: str) -> dict[str, str]:
     escaped = python.replace(".", r"\.") or r"3\.\d+"
     return {
         f"usr/bin/python{python or 3}": "the python backend runs it",
-        rf"(.*/)?libpython{escaped}\.so\.1\.0": "the python backend's stub is linked to it",
+        rf"(.*/)?libpython{escaped}\.so\.1\.0": "the distribution's python backend is linked to it",
         "bin/bash": "the python backend starts its stub with it",
         "bin/sh": "the python backend starts its stub with it",
     }

@@ -4,14 +4,14 @@ sends it off."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tritonbuild.atomic import make_folders, write_atomically
 from tritonbuild.build import Options, Report, build
 from tritonbuild.cancel import Cancellation
 from tritonbuild.errors import ExitCode, Problem, UsageError
-from tritonbuild.events import Finished, Listener, Note, Shipped
+from tritonbuild.events import Event, Finished, Listener, Note, Shipped, TargetEnded
 from tritonbuild.images.built import BuiltImage, built
 from tritonbuild.images.compose_flags import as_flags, told
 from tritonbuild.images.compose_place import recalled, remember, workspace
@@ -56,13 +56,20 @@ def compose(
     """Raises UsageError for what cannot be asked for, and what the build and the places raise."""
     check_names(composition)
     _check_together(wanted)
-    if wanted.push or wanted.load:
-        check_references([wanted.output_name])
+    check_references([wanted.output_name])
+    if wanted.push and "/" not in wanted.output_name:
+        found = f"--push: {wanted.output_name!r} names no repository of a registry"
+        remedy = "--output-name registry.example/acme/server:v1"
+        raise UsageError(Problem(found, "REGISTRY/REPOSITORY:TAG", remedy))
+    if wanted.load and not wanted.dry_run:
+        with raised(""):
+            daemon.connect().close()
     if wanted.emit_manifest:
         _emit(composition, wanted, listener)
         return Finished(ExitCode.OK)
     root = workspace(composition)
     label = Label("", composition.name)
+    listener = _without_outputs(listener)
     with as_flags(composition), Session(root, listener, cancellation) as session:
         chosen = [Pattern.parse(str(label), "")]
         resolve = recalled if wanted.skip_pull else None
@@ -79,6 +86,15 @@ def compose(
         else:
             report = _made(session, chosen, composition, wanted)
     return Finished(report.exit_code, told(report, composition), report.metrics)
+
+
+def _without_outputs(listener: Listener) -> Listener:
+    """Those of the workspace in the cache are nobody's to look at."""
+
+    def listen(event: Event) -> None:
+        listener(replace(event, outputs=()) if isinstance(event, TargetEnded) else event)
+
+    return listen
 
 
 def _check_together(wanted: Wanted) -> None:
@@ -101,7 +117,8 @@ def _emit(composition: Composition, wanted: Wanted, listener: Listener) -> None:
     for path, text in files.items():
         write_atomically(path, text.encode())
     told = " and ".join(map(str, files))
-    listener(Note(f"wrote {told}; next: cd {wanted.work_dir} && tritonbuild build //:all"))
+    there = "" if wanted.work_dir == Path() else f"cd {wanted.work_dir} && "
+    listener(Note(f"wrote {told}; next: {there}tritonbuild build //:all"))
 
 
 def _write_dockerfile(session: Session, label: Label, wanted: Wanted) -> Report:
@@ -146,7 +163,9 @@ def _send(
     try:
         daemon.connect().close()
     except Unreachable:
-        _write(session, image, platform, wanted.work_dir / short_name(wanted.output_name))
+        folder = wanted.work_dir / short_name(wanted.output_name)
+        session.listener(Note(f"no Docker answers; to the folder {folder}, an OCI layout"))
+        _write(session, image, platform, folder)
         return
     report.metrics.bytes_pushed += load(session, image, platform, [wanted.output_name])
 

@@ -96,16 +96,10 @@ def images_of(texts: Sequence[str]) -> dict[str, str]:
             )  # fmt: skip
         if name not in IMAGES:
             found_ = f"--image {text}: {name!r} is no image of a release"
-            raise UsageError(Problem(found_, f"one of: {', '.join(IMAGES)}"))
+            raise UsageError(Problem(found_, f"one of: {', '.join(IMAGES[:-1])}"))
         if found.setdefault(name, reference.strip()) != reference.strip():
             found_ = f"--image says two images for {name}: {found[name]} and {reference}"
             raise UsageError(Problem(found_, "one", "take one of them away"))
-    if found:
-        for name in ("min", "full"):
-            if name not in found:
-                remedy = f"add --image {name},…; or name a release: --container-version {NEWEST}"
-                told = " and ".join(f"--image {one},…" for one in found)
-                raise UsageError(Problem(f"{told} without {name}", "`min` and `full`", remedy))
     if "gpu-min" in found:
         raise UsageError(
             Problem(
@@ -114,6 +108,12 @@ def images_of(texts: Sequence[str]) -> dict[str, str]:
                 "take it away: what PyTorch needs of CUDA is found in `full`, or told as lacking",
             )
         )
+    if found:
+        for name in ("min", "full"):
+            if name not in found:
+                remedy = f"add --image {name},…; or name a release: --container-version {NEWEST}"
+                told = " and ".join(f"--image {one},…" for one in found)
+                raise UsageError(Problem(f"{told} without {name}", "`min` and `full`", remedy))
     return found
 
 
