@@ -17,7 +17,7 @@ from tritonbuild.oci.errors import Invalid
 
 LIBRARIES = ("rapidgzip",)
 """Decide where points are."""
-_AHEAD = 1 << 20
+_AHEAD = 2 << 20
 """Bytes of the blob that are inflated at once; what sixteen such pieces become is in memory."""
 _SPACING = 8 << 20
 """Bytes of content, at least, between two points that can be read from: so much becomes of a piece
