@@ -115,7 +115,7 @@ def compare(bench: Bench, runs: int) -> None:
     print(f"{'kept on disk':30} {kept:,} bytes, the largest file {largest:,}")
     warm = [bench.ours(f"cold{runs - 1}") for _ in range(max(3, runs))]
     row("warm", sorted(warm, key=lambda cost: cost.seconds)[len(warm) // 2])
-    more = bench.ours("more", ONE_MORE)
+    more = bench.ours(f"cold{runs - 1}", ONE_MORE)
     row(f"one backend more ({ONE_MORE})", more)
     theirs = bench.theirs()
     total = sum(theirs.values())
