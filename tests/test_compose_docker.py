@@ -24,6 +24,7 @@ from typing import IO, Any, NamedTuple
 import pytest
 from conftest import WorkspaceFolder
 from docker import DockerClient
+from parts.answering import ask
 from parts.composing import AMD64, Flags, composed, standing
 from parts.dockerd import Dockerd
 from parts.ngc.build import Pair, execution, release
@@ -31,7 +32,7 @@ from parts.ngc.compose import context, dockerfile
 from parts.ngc.layers import Image, Store, image
 from parts.ngc.releases import RELEASES
 from parts.ngc.server import HOME
-from parts.ngc.serving import CACHE, CONFIG, DOUBLE, ask, served
+from parts.ngc.serving import CACHE, CONFIG, DOUBLE, served
 from parts.ngc.shelf import NAME, ngc, put
 
 from tritonbuild.oci import image_in

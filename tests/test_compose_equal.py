@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 from docker import DockerClient
 from docker.models.containers import Container
+from parts.answering import ask
 from parts.composing import Flags, composed, standing
 from parts.dockerd import Dockerd
 from parts.ngc.releases import LIBRARIES
 from parts.ngc.server import HOME
-from parts.ngc.serving import CACHE, CONFIG, NATIVE, ask, models, served
+from parts.ngc.serving import CACHE, CONFIG, NATIVE, models, served
 from parts.ngc.shelf import NAME, ngc
 
 pytestmark = pytest.mark.xdist_group(__name__)

@@ -7,7 +7,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from conftest import WorkspaceFolder
 from docker import DockerClient
 from docker.models.containers import Container
 from docker.types import Mount
+from parts.answering import DEADLINE, is_ready, started
 from parts.dockerd import Dockerd
 from parts.leftovers import eventually, free_ports
 from parts.serving import image_of, stories, triton, view_of
@@ -23,7 +24,6 @@ from parts.serving import image_of, stories, triton, view_of
 from tritonbuild.oci.container import LABEL
 from tritonbuild.oci.validate import validate
 
-DEADLINE = 120
 """Seconds until a server is ready."""
 SHM = 128 << 20
 
@@ -58,13 +58,6 @@ def ask(port: int, path: str, body: Any = None) -> tuple[int, Any]:
         connection.close()
 
 
-def is_ready(port: int) -> bool:
-    try:
-        return ask(port, "/v2/health/ready")[0] == 200
-    except (OSError, HTTPException):
-        return False
-
-
 def check(port: int, *cases: Path) -> None:
     """That the server gives the golden answers."""
     for file in cases:
@@ -88,18 +81,7 @@ def contained(client: DockerClient, image: str, **terms: Any) -> Iterator[tuple[
         **terms,
     )  # fmt: skip
     try:
-        container.start()
-        container.reload()
-        port = int(container.attrs["NetworkSettings"]["Ports"]["8000/tcp"][0]["HostPort"])
-
-        def settled() -> bool:
-            container.reload()
-            return container.status != "running" or is_ready(port)
-
-        eventually(settled, DEADLINE)
-        assert container.status == "running", container.logs().decode()
-        assert is_ready(port), container.logs().decode()
-        yield container, port
+        yield container, started(container)
     finally:
         container.remove(force=True, v=True)
 

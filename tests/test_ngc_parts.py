@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 from docker import DockerClient
 from docker.models.containers import Container
+from parts.answering import ask
 from parts.bases import skopeo
 from parts.dockerd import Dockerd
 from parts.ngc import layers
@@ -23,7 +24,7 @@ from parts.ngc.large import enlarged
 from parts.ngc.layers import GZIP, PLAIN, ZSTD, Image, Store
 from parts.ngc.releases import LIBRARIES, RELEASES
 from parts.ngc.server import HOME
-from parts.ngc.serving import CACHE, NATIVE, ask, models, served
+from parts.ngc.serving import CACHE, NATIVE, models, served
 from parts.ngc.shelf import NAME, blob, ngc, put
 from parts.ngc.tiny import COMPONENTS, LOOP, ONNXRUNTIME, component, spread, tiny
 

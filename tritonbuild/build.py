@@ -189,6 +189,8 @@ class Build:
             for id in ids:
                 self._waiting.setdefault(id, []).append(label)
         self._told: dict[str, TargetEnded] = {}
+        self._remarks: set[Note] = set()
+        """Those that were told."""
         self._ran: set[ActionId] = set()
         self._tries: Counter[type[Unsettled]] = Counter()
         self._again: Unsettled | None = None
@@ -332,7 +334,10 @@ class Build:
             file = find_output(self.jobs[remarks.action], remarks.path)
             assert isinstance(file, File)
             for text in json.loads(self._session.cache.read(file.digest)):
-                self._session.listener(Note(f"{target.label}: {text}"))
+                note = Note(f"{target.label}: {text}")
+                if note not in self._remarks:
+                    self._remarks.add(note)
+                    self._session.listener(note)
 
     def image(self, target: Target) -> Sparse | None:
         """What was made of a target that is an image."""

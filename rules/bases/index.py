@@ -79,7 +79,7 @@ class _Hashed(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # as io calls it
         content = self._below.read(len(buffer))
         self.sha.update(content)
         buffer[: len(content)] = content

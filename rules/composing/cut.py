@@ -24,8 +24,8 @@ from .shared import HINT
 from .survey import SURVEY, survey_layer
 
 _LARGE = 4 << 20
-"""Bytes of a layer from which its survey has the machine to itself: it takes two threads, and a
-quarter of a gigabyte."""
+"""Bytes of a layer from which its survey has the machine to itself: it takes two threads, and
+a reader of gzip that holds some hundred megabytes."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Ends(io.RawIOBase):
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
-    def write(self, content: bytes) -> int:  # type: ignore[override]
+    def write(self, content: bytes) -> int:  # type: ignore[override]  # of bytes alone
         if not self._size:
             self._dynamic = _dynamic(content)
         if self._headed < _HEAD:

@@ -133,7 +133,7 @@ def _open(ctx: ToolContext, folder: Folder, compression: Compression) -> BinaryI
     for name in (BLOB, RECIPE):
         entry = folder.get(name)
         if entry is not None:
-            path = ctx.find(entry.digest)  # type: ignore[union-attr]
+            path = ctx.find(entry.digest)  # type: ignore[union-attr]  # we made it: a file
             assert path is not None, "it came in"
             if name == BLOB:
                 return decompressed(path.open("rb"), compression)

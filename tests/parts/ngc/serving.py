@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
 
 from docker import DockerClient
 from docker.models.containers import Container
 
-from parts.leftovers import eventually
+from parts.answering import started
 
-DEADLINE = 120
-"""Seconds, until a server is ready."""
 CACHE = "--cache-config=local,size=1048576"
 NATIVE = ("dali", "identity", "onnxruntime", "openvino", "pytorch", "repeat", "square")
 """Backends of 24.10 that serve a model that is nothing but a config."""
@@ -37,26 +32,6 @@ class TritonPythonModel:
             for r in requests
         ]
 """
-
-
-def ask(port: int, path: str, body: Any = None) -> Any:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("POST" if body else "GET", path, json.dumps(body) if body else None)
-        answer = connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, content
-        return json.loads(content) if content else None
-    finally:
-        connection.close()
-
-
-def is_ready(port: int) -> bool:
-    try:
-        ask(port, "/v2/health/ready")
-    except (OSError, HTTPException, AssertionError):
-        return False
-    return True
 
 
 def models(folder: Path, backends: tuple[str, ...]) -> Path:
@@ -88,16 +63,6 @@ def served(
         shm_size=128 << 20,
     )
     try:
-        container.start()
-        container.reload()
-        port = int(container.attrs["NetworkSettings"]["Ports"]["8000/tcp"][0]["HostPort"])
-
-        def settled() -> bool:
-            container.reload()
-            return container.status != "running" or is_ready(port)
-
-        eventually(settled, DEADLINE)
-        assert container.status == "running", container.logs().decode()
-        yield container, port
+        yield container, started(container)
     finally:
         container.remove(force=True, v=True)
